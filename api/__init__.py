@@ -1,0 +1,1 @@
+"""The thin HTTP interface: queries read views, commands call one domain function."""

@@ -1,0 +1,1 @@
+"""How messages travel: envelope, topology, publishing, inbox, relay, dead letters."""

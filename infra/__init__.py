@@ -1,0 +1,1 @@
+"""Settings, the event store, composition roots, the command line and deployment."""

@@ -1,0 +1,1 @@
+"""Views folded from events: any of them can be dropped and built again."""

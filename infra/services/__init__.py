@@ -1,0 +1,1 @@
+"""The servers Taskloom brings along when none are configured."""

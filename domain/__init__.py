@@ -1,1 +1,1 @@
-"""What is true: events, the rules that lead to them, task graphs. No input, output, clock or randomness."""
+"""What is true: events, the rules that lead to them, task graphs. No I/O, clock or randomness."""

@@ -1,0 +1,77 @@
+"""What an agent is, apart from any wire: a type, and a function for each action it can take.
+
+An agent's function is called from a REPL as easily as by the kit: it gets ``Work`` and returns a
+JSON object. What it raises says what happens next: ``CannotBeDone`` ends the task, ``TryAgain``
+and anything unforeseen lead to another attempt as far as the task's policy allows.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from domain.errors import Refused, Unavailable
+from domain.values import AgentType, JsonObject, Role
+
+Progress = Callable[[float], None]
+"""Tells how much of the work is done, from 0 to 1. It never blocks."""
+
+
+def _unheard(_: float) -> None:
+    """Let progress go unheard, as in a REPL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One attempt at a task, as its agent sees it."""
+
+    run_id: str
+    task_id: str
+    epoch: int
+    name: str
+    action: str
+    params: JsonObject
+    inputs: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    """The results of earlier tasks, by the names the task gave them."""
+
+    plan_id: str | None = None
+    progress: Progress = _unheard
+
+
+Carry = Callable[[Work], Awaitable[JsonObject]]
+"""Carries one action out and returns its result."""
+
+
+class CannotBeDone(Refused):
+    """The work makes no sense as it was given; another attempt would fail as well."""
+
+    code = "cannot-be-done"
+
+
+class TryAgain(Unavailable):
+    """Something the work needs is not there now."""
+
+    code = "try-again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """One kind of agent: what it takes, and what it can do."""
+
+    type: AgentType
+    role: Role = "execution"
+    actions: Mapping[str, Carry]
+    """The functions by the action they carry out; ``*`` takes every other action."""
+
+    capabilities: tuple[str, ...] = ()
+    version: str = "1"
+
+    def carries(self, action: str) -> Carry:
+        """Return the function for an action.
+
+        Raises:
+            CannotBeDone: The agent has none.
+        """
+        carry = self.actions.get(action) or self.actions.get("*")
+        if carry is None:
+            known = ", ".join(sorted(self.actions))
+            raise CannotBeDone(f"a {self.type} agent cannot {action}; it can {known}")
+        return carry

@@ -1,0 +1,112 @@
+"""Which rules a stream follows, by its name; every event and report type, by its string."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from domain import agent, plan, run, run_decisions, run_events
+from domain.errors import Refused
+from domain.policies import AnyReport, Event
+from domain.values import Value
+
+Category = Literal["plan", "run", "agent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decider:
+    """The two functions of an aggregate.
+
+    Their types are Any here because the pairing of a state with its reports is what
+    ``decider_of`` guarantees by the stream's name, not something a checker can see.
+    """
+
+    category: Category
+    decide: Callable[[Any, Any, datetime], Sequence[Any]]
+    evolve: Callable[[Any, Any], Any]
+    state: type[Any]
+    reports: frozenset[type[Value]]
+
+
+PLAN = Decider(
+    category="plan",
+    decide=plan.decide,
+    evolve=plan.evolve,
+    state=plan.Plan,
+    reports=frozenset(get_args(plan.PlanReport)),
+)
+RUN = Decider(
+    category="run",
+    decide=run_decisions.decide,
+    evolve=run.evolve,
+    state=run.Run,
+    reports=frozenset(get_args(run_events.RunReport)),
+)
+AGENT = Decider(
+    category="agent",
+    decide=agent.decide,
+    evolve=agent.evolve,
+    state=agent.Agent,
+    reports=frozenset(get_args(agent.AgentReport)),
+)
+
+_BY_PREFIX: Mapping[str, Decider] = {"plan_": PLAN, "exec_": RUN, "agent": AGENT}
+
+
+class ForeignReport(Refused):
+    """A report was addressed to a stream that does not hear its kind."""
+
+    code = "foreign-report"
+
+    def __init__(self, report: str, stream: str) -> None:
+        super().__init__(f"{stream} does not hear {report}")
+
+
+def decider_of(stream: str) -> Decider:
+    """Return the rules of a stream.
+
+    Raises:
+        Refused: No stream has such a name.
+    """
+    decider = _BY_PREFIX.get(stream[:5])
+    if decider is None:
+        raise Refused(f"{stream!r} is not the name of a plan, a run or an agent")
+    return decider
+
+
+def stream_of(report: AnyReport) -> str:
+    """Return the stream that hears a report when nobody says otherwise."""
+    match report:
+        case agent.AgentRegistered() | agent.AgentStatus() | agent.AgentDeregistered():
+            return agent.agent_stream(report.agent_id)
+        case (
+            plan.GoalSubmitted()
+            | plan.GraphProposed()
+            | plan.PlanningGivenUp()
+            | plan.PlanCancelRequested()
+        ):
+            return report.plan_id
+        case _:
+            return report.run_id
+
+
+def _by_type(models: Sequence[type[Value]]) -> Mapping[str, type[Value]]:
+    return {str(model.model_fields["type"].default): model for model in models}
+
+
+EVENTS: Mapping[str, type[Value]] = _by_type(get_args(Event))
+"""Every event there is: the registry is closed, and an unknown type is an error."""
+
+PUBLIC_REPORTS: Mapping[str, type[Value]] = _by_type(
+    (
+        plan.GoalSubmitted,
+        plan.PlanCancelRequested,
+        run_events.TaskStarted,
+        run_events.TaskCompleted,
+        run_events.TaskFailed,
+        agent.AgentRegistered,
+        agent.AgentStatus,
+        agent.AgentDeregistered,
+    )
+)
+"""What others may say over the bus. The rest is said by the system to itself."""

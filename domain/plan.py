@@ -1,0 +1,266 @@
+"""A plan: a goal with its task graph, in numbered revisions.
+
+planning ──► ready ──► running ──► completed
+    │          │          ├──────► failed ──► running (executed again)
+    └──────────┴──────────┴──────► cancelled
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal, assert_never
+
+from domain.errors import AlreadyExists, PlanNotReady, Refused, UnknownPlan
+from domain.goals import Goal, Options
+from domain.graph import check
+from domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted
+from domain.tasks import Task
+from domain.values import PlanId, Priority, RunId, Text, Value
+
+PlanStatus = Literal["planning", "ready", "running", "completed", "failed", "cancelled"]
+
+
+class GoalSubmitted(Value):
+    """A user wants something; with ``tasks`` of its own it needs no planning."""
+
+    type: Literal["goal.submitted"] = "goal.submitted"
+    plan_id: PlanId
+    goal: Goal
+    options: Options = Options()
+    tasks: tuple[Task, ...] = ()
+
+
+class GraphProposed(Value):
+    """A planning run has ended with a task graph."""
+
+    type: Literal["graph.proposed"] = "graph.proposed"
+    plan_id: PlanId
+    run_id: RunId
+    tasks: tuple[Task, ...]
+
+
+class PlanningGivenUp(Value):
+    """A planning run has ended without a task graph."""
+
+    type: Literal["planning.given_up"] = "planning.given_up"
+    plan_id: PlanId
+    run_id: RunId
+    reason: Text
+
+
+class PlanCancelRequested(Value):
+    """A user does not want the goal any more."""
+
+    type: Literal["plan.cancel_requested"] = "plan.cancel_requested"
+    plan_id: PlanId
+    reason: Text = ""
+
+
+class PlanCreated(Value):
+    """A goal was accepted."""
+
+    type: Literal["plan.created"] = "plan.created"
+    plan_id: PlanId
+    goal: Goal
+    options: Options
+    planned: bool = False
+    """Whether it came with a graph of its own, so that nobody has to plan it."""
+
+
+class PlanReady(Value):
+    """The plan has its first task graph and can be executed."""
+
+    type: Literal["plan.ready"] = "plan.ready"
+    plan_id: PlanId
+    revision: int
+    tasks: tuple[Task, ...]
+    priority: Priority
+    auto_execute: bool
+
+
+class PlanStarted(Value):
+    """A run executes the plan."""
+
+    type: Literal["plan.started"] = "plan.started"
+    plan_id: PlanId
+    run_id: RunId
+
+
+class PlanCompleted(Value):
+    """A run has ended well: the goal is reached."""
+
+    type: Literal["plan.completed"] = "plan.completed"
+    plan_id: PlanId
+    run_id: RunId
+
+
+class PlanFailed(Value):
+    """The goal could not be planned, or its run did not end well."""
+
+    type: Literal["plan.failed"] = "plan.failed"
+    plan_id: PlanId
+    run_id: RunId | None
+    reason: Text
+
+
+class PlanCancelled(Value):
+    """The goal is not wanted any more."""
+
+    type: Literal["plan.cancelled"] = "plan.cancelled"
+    plan_id: PlanId
+    reason: Text
+    runs: tuple[RunId, ...]
+    """The runs that have to stop."""
+
+
+PlanEvent = PlanCreated | PlanReady | PlanStarted | PlanCompleted | PlanFailed | PlanCancelled
+PlanReport = (
+    GoalSubmitted
+    | GraphProposed
+    | PlanningGivenUp
+    | PlanCancelRequested
+    | RunStarted
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is true of one plan."""
+
+    id: str
+    goal: Goal
+    options: Options
+    status: PlanStatus = "planning"
+    revision: int = 0
+    tasks: tuple[Task, ...] = ()
+    runs: tuple[str, ...] = ()
+    """Every execution there was, the latest last."""
+
+    reason: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can happen to it any more, short of executing it again."""
+        return self.status in ("completed", "failed", "cancelled")
+
+
+def planning_run_of(plan_id: str) -> str:
+    """Return the id of the run that plans a plan."""
+    return f"exec_{plan_id.removeprefix('plan_')}-plan"
+
+
+def next_run_of(plan: Plan) -> str:
+    """Return the id of the plan's next execution.
+
+    Raises:
+        PlanNotReady: It has no graph, runs already, or was cancelled.
+    """
+    if not plan.tasks or plan.status in ("running", "cancelled"):
+        raise PlanNotReady(plan.id, plan.status)
+    return execution_of(plan.id, len(plan.runs) + 1)
+
+
+def execution_of(plan_id: str, number: int) -> str:
+    """Return the id of a plan's execution number 1, 2, 3 …."""
+    return f"exec_{plan_id.removeprefix('plan_')}-{number}"
+
+
+def decide(plan: Plan | None, report: PlanReport, now: datetime) -> Sequence[PlanEvent]:
+    """Say which events follow from a report.
+
+    Raises:
+        Refused: The report cannot be true of this plan.
+    """
+    if isinstance(report, GoalSubmitted):
+        return _create(plan, report)
+    if plan is None:
+        raise UnknownPlan(report.plan_id or "?")
+    match report:
+        case GraphProposed():
+            return _plan(plan, report)
+        case PlanningGivenUp(run_id=run_id, reason=reason):
+            if plan.status != "planning":
+                return []
+            return [PlanFailed(plan_id=plan.id, run_id=run_id, reason=reason)]
+        case PlanCancelRequested(reason=reason):
+            if plan.is_over:
+                return []
+            stopping = (planning_run_of(plan.id),) if plan.status == "planning" else plan.runs[-1:]
+            return [PlanCancelled(plan_id=plan.id, reason=reason, runs=stopping)]
+        case RunStarted(run_id=run_id):
+            if run_id in plan.runs or plan.status == "cancelled":
+                return []
+            return [PlanStarted(plan_id=plan.id, run_id=run_id)]
+        case RunCompleted(run_id=run_id):
+            if not _is_running(plan, run_id):
+                return []
+            return [PlanCompleted(plan_id=plan.id, run_id=run_id)]
+        case RunFailed(run_id=run_id, reason=reason) | RunCancelled(run_id=run_id, reason=reason):
+            if not _is_running(plan, run_id):
+                return []
+            return [PlanFailed(plan_id=plan.id, run_id=run_id, reason=reason)]
+        case _:
+            assert_never(report)
+
+
+def evolve(plan: Plan | None, event: PlanEvent) -> Plan:
+    """Return the plan after one more event."""
+    if isinstance(event, PlanCreated):
+        return Plan(id=event.plan_id, goal=event.goal, options=event.options)
+    assert plan is not None, f"{event.type} before plan.created"  # noqa: S101 # the log begins with it
+    match event:
+        case PlanReady(tasks=tasks, revision=revision):
+            return replace(plan, status="ready", tasks=tasks, revision=revision)
+        case PlanStarted(run_id=run_id):
+            return replace(plan, status="running", runs=(*plan.runs, run_id), reason="")
+        case PlanCompleted():
+            return replace(plan, status="completed")
+        case PlanFailed(reason=reason):
+            return replace(plan, status="failed", reason=reason)
+        case PlanCancelled(reason=reason):
+            return replace(plan, status="cancelled", reason=reason)
+        case _:
+            assert_never(event)
+
+
+def _is_running(plan: Plan, run_id: str) -> bool:
+    return plan.status == "running" and plan.runs[-1] == run_id
+
+
+def _create(plan: Plan | None, report: GoalSubmitted) -> Sequence[PlanEvent]:
+    if plan is not None:
+        if plan.goal == report.goal and plan.options == report.options:
+            return []
+        raise AlreadyExists("plan", plan.id)
+    if report.tasks:
+        check(report.tasks)
+    created = PlanCreated(
+        plan_id=report.plan_id, goal=report.goal, options=report.options, planned=bool(report.tasks)
+    )
+    if not report.tasks:
+        return [created]
+    return [created, _ready(report.plan_id, report.goal, report.options, report.tasks)]
+
+
+def _plan(plan: Plan, report: GraphProposed) -> Sequence[PlanEvent]:
+    if plan.status != "planning":
+        return []
+    try:
+        check(report.tasks)
+    except Refused as refusal:
+        reason = f"the planners proposed a graph that cannot be run: {refusal}"
+        return [PlanFailed(plan_id=plan.id, run_id=report.run_id, reason=reason)]
+    return [_ready(plan.id, plan.goal, plan.options, report.tasks)]
+
+
+def _ready(plan_id: str, goal: Goal, options: Options, tasks: tuple[Task, ...]) -> PlanReady:
+    return PlanReady(
+        plan_id=plan_id,
+        revision=1,
+        tasks=tasks,
+        priority=goal.priority,
+        auto_execute=options.auto_execute,
+    )

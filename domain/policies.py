@@ -1,0 +1,122 @@
+"""What one aggregate's event means to another: pure reactions, followed by position.
+
+A reaction is a report to another stream. Its id is derived from the event, so that a reaction
+that a crash repeats is recognised.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from domain.agent import AgentEvent, AgentReport
+from domain.plan import (
+    GraphProposed,
+    PlanCancelled,
+    PlanCreated,
+    PlanEvent,
+    PlanningGivenUp,
+    PlanReady,
+    PlanReport,
+    execution_of,
+    planning_run_of,
+)
+from domain.recorded import Recorded, Report, derived_id
+from domain.run_events import (
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunReport,
+    RunRequested,
+    RunStarted,
+)
+from domain.tasks import Task
+from domain.teams import planning_tasks
+from domain.values import JsonObject
+
+Event: TypeAlias = PlanEvent | RunEvent | AgentEvent
+AnyReport: TypeAlias = PlanReport | RunReport | AgentReport
+
+ACTOR = "taskloom.policies"
+_TASKS = TypeAdapter(tuple[Task, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    """What is to be said to which stream."""
+
+    stream: str
+    body: AnyReport
+
+
+def react(event: Event) -> Iterator[Reaction]:
+    """Say what follows elsewhere from one event."""
+    match event:
+        case PlanCreated(planned=False):
+            yield _to_run(
+                RunRequested(
+                    run_id=planning_run_of(event.plan_id),
+                    plan_id=event.plan_id,
+                    kind="planning",
+                    priority=event.goal.priority,
+                    tasks=planning_tasks(event.goal, event.options),
+                )
+            )
+        case PlanReady(auto_execute=True):
+            yield _to_run(
+                RunRequested(
+                    run_id=execution_of(event.plan_id, 1),
+                    plan_id=event.plan_id,
+                    kind="execution",
+                    revision=event.revision,
+                    priority=event.priority,
+                    tasks=event.tasks,
+                )
+            )
+        case PlanCancelled(runs=runs, reason=reason):
+            for run_id in runs:
+                yield _to_run(RunCancelRequested(run_id=run_id, reason=reason))
+        case RunCompleted(kind="planning", plan_id=str() as plan_id):
+            yield Reaction(stream=plan_id, body=_proposed(plan_id, event.run_id, event.result))
+        case RunFailed(kind="planning", plan_id=str() as plan_id):
+            given_up = PlanningGivenUp(plan_id=plan_id, run_id=event.run_id, reason=event.reason)
+            yield Reaction(stream=plan_id, body=given_up)
+        case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() if (
+            event.kind == "execution" and event.plan_id is not None
+        ):
+            yield Reaction(stream=event.plan_id, body=event)
+        case _:
+            pass
+
+
+def reports_after(recorded: Recorded[Event]) -> Iterator[Report[AnyReport]]:
+    """Return an event's reactions as reports, ready to be recorded."""
+    for number, reaction in enumerate(react(recorded.event)):
+        yield Report(
+            id=derived_id(recorded.id, f"reaction/{number}"),
+            stream=reaction.stream,
+            body=reaction.body,
+            said_at=recorded.at,
+            actor=ACTOR,
+            correlation_id=recorded.correlation_id,
+            causation_id=recorded.id,
+            traceparent=recorded.traceparent,
+        )
+
+
+def _to_run(body: RunRequested | RunCancelRequested) -> Reaction:
+    return Reaction(stream=body.run_id, body=body)
+
+
+def _proposed(plan_id: str, run_id: str, result: JsonObject) -> GraphProposed | PlanningGivenUp:
+    try:
+        tasks = _TASKS.validate_python(result.get("tasks"))
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        reason = f"the synthesis is not a list of tasks: {where}: {problem['msg']}"
+        return PlanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason)
+    return GraphProposed(plan_id=plan_id, run_id=run_id, tasks=tasks)

@@ -1,0 +1,131 @@
+"""Kinds of runs: how the graph of each grows by its own results, and which task answers for it.
+
+A team is pure policy. Its agents do the work; the team says what the results lead to.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from domain.errors import Refused
+from domain.goals import Goal, Options
+from domain.run_events import RunKind
+from domain.tasks import Task
+from domain.values import AgentType, JsonObject, Name, Value
+
+PLANNER: AgentType = "META_PLANNER"
+DECOMPOSE, SYNTHESIZE = "decompose", "synthesize"
+
+
+class MalformedResult(Refused):
+    """A result that the graph should grow by is not of the agreed form."""
+
+    code = "malformed-result"
+
+
+class SubGoal(Value):
+    """What the planner asks of one domain."""
+
+    domain: AgentType
+    title: Name
+    params: JsonObject = Field(default_factory=dict)
+
+
+Grow = Callable[[str, JsonObject, Mapping[str, Task]], Sequence[Task]]
+"""From a task's id and result, and the tasks there are, to the tasks that are added.
+
+It raises ``MalformedResult`` where the result is not of the agreed form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """One kind of run."""
+
+    grow: Grow | None = None
+    answer: str | None = None
+    """The task whose result is the run's."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether results can add tasks."""
+        return self.grow is not None
+
+
+def planning_tasks(goal: Goal, options: Options) -> tuple[Task, ...]:
+    """Return the graph that a planning run begins with: one task, which grows the others."""
+    params: JsonObject = {
+        "goal": goal.model_dump(mode="json"),
+        "options": options.model_dump(mode="json"),
+    }
+    return (
+        Task(
+            id=DECOMPOSE,
+            name=f"Decompose the goal: {goal.title}"[:200],
+            agent=PLANNER,
+            role="planning",
+            action=DECOMPOSE,
+            params=params,
+            duration=timedelta(seconds=1),
+        ),
+    )
+
+
+_SUB_GOALS = TypeAdapter(tuple[SubGoal, ...])
+
+
+def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -> Sequence[Task]:
+    """Scatter the sub-goals over their domains, and gather the domains' plans for the synthesis.
+
+    Raises:
+        MalformedResult: The decomposition is not a list of sub-goals, one for a domain.
+    """
+    if task_id != DECOMPOSE:
+        return ()
+    try:
+        sub_goals = _SUB_GOALS.validate_python(result.get("sub_goals"))
+    except ValidationError as error:
+        raise MalformedResult(
+            f"the decomposition has no list of sub-goals: {_first(error)}"
+        ) from error
+    domains = [sub_goal.domain for sub_goal in sub_goals]
+    if not domains or len(set(domains)) < len(domains):
+        raise MalformedResult(
+            f"the decomposition needs one sub-goal for each domain; it has {domains}"
+        )
+    scattered = [
+        Task(
+            id=f"plan-{sub_goal.domain.lower()}",
+            name=f"Plan {sub_goal.domain}: {sub_goal.title}"[:200],
+            agent=sub_goal.domain,
+            role="planning",
+            action="plan",
+            params=sub_goal.params | tasks[DECOMPOSE].params,
+            depends_on=(DECOMPOSE,),
+            duration=timedelta(seconds=1),
+        )
+        for sub_goal in sub_goals
+    ]
+    gathered = Task(
+        id=SYNTHESIZE,
+        name="Link the domains' plans and synthesize one graph",
+        agent=PLANNER,
+        role="planning",
+        action=SYNTHESIZE,
+        params=tasks[DECOMPOSE].params,
+        inputs={task.agent: task.id for task in scattered},
+        duration=timedelta(seconds=1),
+    )
+    return [*scattered, gathered]
+
+
+TEAMS: Mapping[RunKind, Team] = {
+    "planning": Team(grow=grow_planning, answer=SYNTHESIZE),
+    "execution": Team(),
+}
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'sub_goals'}: {problem['msg']}"

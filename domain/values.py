@@ -1,0 +1,65 @@
+"""The words that reports and events are made of: ids, names, priorities, JSON."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+type_pattern = r"^[A-Z][A-Z0-9_]{0,31}$"
+
+PlanId = Annotated[str, StringConstraints(pattern=r"^plan_[A-Za-z0-9-]{1,100}$")]
+"""A plan, ``plan_`` and a sortable part."""
+
+RunId = Annotated[str, StringConstraints(pattern=r"^exec_[A-Za-z0-9-]{1,110}$")]
+"""A run (in the API: an execution), ``exec_`` and a sortable part."""
+
+TaskId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+"""A task, unique within its graph."""
+
+AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+"""An agent, chosen by whoever registers it."""
+
+AgentType = Annotated[str, StringConstraints(pattern=type_pattern)]
+"""What an agent is for: META_PLANNER, META, CAD, SIM, COMP, SUPP, or a user's own."""
+
+Action = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
+"""What an agent of a type is asked to do."""
+
+Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
+"""The number of an attempt at a task; it only grows."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=4_000)]
+JsonObject = dict[str, JsonValue]
+
+Role = Literal["planning", "execution"]
+"""Which of its two queues a task waits in."""
+
+Priority = Literal["critical", "high", "normal", "low"]
+
+Lane = Literal["priority", "normal"]
+"""Critical and high work has a queue of its own, so that it overtakes."""
+
+ErrorClass = Literal["transient", "validation", "business", "critical"]
+"""Why an attempt failed: only a transient failure is tried again."""
+
+Duration = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=3650))]
+
+INTEGER_PRIORITIES: tuple[tuple[int, Priority], ...] = (
+    (9, "critical"),
+    (6, "high"),
+    (3, "normal"),
+    (0, "low"),
+)
+"""An integer from 0 to 9 means the first priority whose number it reaches."""
+
+
+def lane_of(priority: Priority) -> Lane:
+    """Return the lane in which work of this priority travels."""
+    return "priority" if priority in ("critical", "high") else "normal"
+
+
+class Value(BaseModel):
+    """A frozen piece of a report or an event; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_timedelta="iso8601")

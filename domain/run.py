@@ -105,7 +105,7 @@ class Run:
         }
 
 
-def evolve(run: Run | None, event: RunEvent) -> Run:  # noqa: C901 # one branch an event
+def evolve(run: Run | None, event: RunEvent) -> Run:  # one branch an event
     """Return the run after one more event."""
     if isinstance(event, RunStarted):
         return _begin(event)

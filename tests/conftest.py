@@ -1,0 +1,99 @@
+"""The servers of the tests, and the promise that nothing is left out silently."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.databases import fresh_database
+from tests.support.ground import requires_real
+from tests.support.services import Servers
+
+_SERVERS = pytest.StashKey[Servers]()
+_LEFT_OUT = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    servers = config.stash[_SERVERS] = Servers()
+    config.add_cleanup(servers.end)
+    if requires_real() and not servers.rabbitmq_choice.is_real:
+        raise pytest.UsageError(
+            "TASKLOOM_TEST_REQUIRE=real, but there is no RabbitMQ: set TASKLOOM_TEST_AMQP_URL,"
+            " start one on 127.0.0.1:5672, start Docker, or install rabbitmq-server"
+        )
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    servers = config.stash[_SERVERS]
+    lines = [
+        f"PostgreSQL: {servers.postgres_choice.description}",
+        f"RabbitMQ: {servers.rabbitmq_choice.description}",
+    ]
+    if not servers.rabbitmq_choice.is_real:
+        lines.append("NOT RUN without RabbitMQ: tests marked 'real', listed at the end")
+    return lines
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.stash[_SERVERS].rabbitmq_choice.is_real:
+        return
+    left_out = [item for item in items if item.get_closest_marker("real")]
+    items[:] = [item for item in items if not item.get_closest_marker("real")]
+    config.stash[_LEFT_OUT] = [item.nodeid for item in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left_out = config.stash.get(_LEFT_OUT, None)
+    if not left_out:
+        return
+    terminalreporter.section("NOT RUN: these need RabbitMQ itself", sep="!", red=True, bold=True)
+    for nodeid in left_out:
+        terminalreporter.write_line(nodeid, red=True)
+    terminalreporter.write_line(
+        f"{len(left_out)} tests were NOT RUN. Install rabbitmq-server, start Docker or set"
+        " TASKLOOM_TEST_AMQP_URL; TASKLOOM_TEST_REQUIRE=real makes this a failure.",
+        red=True,
+        bold=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Servers:
+    """The servers of this run."""
+    return request.config.stash[_SERVERS]
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(servers: Servers) -> str:
+    """The connection URL of a PostgreSQL where databases may be made."""
+    return servers.dsn
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(servers: Servers) -> str:
+    """The AMQP URL of a broker; RabbitMQ itself in tests marked ``real``."""
+    return servers.rabbitmq.url
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_dsn: str) -> Iterator[str]:
+    """The connection URL of the database that ``database`` copies."""
+    with fresh_database(postgres_dsn, template="template0") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def database(postgres_dsn: str, template_database: str) -> Iterator[str]:
+    """The connection URL of a fresh database, dropped after the test."""
+    with fresh_database(postgres_dsn, template=template_database.rpartition("/")[2]) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def vhost_url(servers: Servers) -> Iterator[str]:
+    """The AMQP URL of a fresh virtual host, deleted after the test."""
+    with servers.vhost() as url:
+        yield url

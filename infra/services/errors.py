@@ -1,7 +1,9 @@
 """Why a server that we start ourselves is not there."""
 
+from domain.errors import Unavailable
 
-class ServiceUnavailable(Exception):
+
+class ServiceUnavailable(Unavailable):
     """A server we depend on cannot be started or does not answer."""
 
     code = "service-unavailable"

@@ -25,7 +25,7 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class StreamMoved(Exception):  # noqa: N818 # it is an answer of the store, not a failure
+class StreamMoved(Exception):  # it is an answer of the store, not a failure
     """Somebody else appended to one of the streams first, or our own commit was lost on its way."""
 
 
@@ -60,7 +60,7 @@ class Log(Protocol):
     """Reads all events in the order of their positions."""
 
     async def read_all(self, *, after: int, limit: int) -> Sequence[Recorded[Event]]:
-        """Return at most ``limit`` events after a position; an empty answer means there are none."""
+        """Return at most ``limit`` events after a position."""
         ...
 
     async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 # the wait is bounded, not failed

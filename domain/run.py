@@ -13,9 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
-from rpds import HashTrieMap
-
 from domain.graph import successors
+from domain.persistent import PersistentMap
 from domain.run_events import (
     ReportIgnored,
     RunCancelled,
@@ -76,12 +75,12 @@ class Run:
     revision: int
     priority: Priority
     status: RunStatus
-    tasks: HashTrieMap[str, Task]
-    after: HashTrieMap[str, tuple[str, ...]]
+    tasks: PersistentMap[str, Task]
+    after: PersistentMap[str, tuple[str, ...]]
     """Which tasks need a task, in order of id."""
 
-    states: HashTrieMap[str, TaskState]
-    results: HashTrieMap[str, JsonObject]
+    states: PersistentMap[str, TaskState]
+    results: PersistentMap[str, JsonObject]
     """The results that somebody may still ask for."""
 
     open: int
@@ -155,10 +154,12 @@ def _begin(event: RunStarted) -> Run:
         revision=event.revision,
         priority=event.priority,
         status="running",
-        tasks=HashTrieMap({task.id: task for task in event.tasks}),
-        after=HashTrieMap({name: tuple(followers) for name, followers in after.items()}),
-        states=HashTrieMap({task.id: TaskState(waits_for=len(task.needs)) for task in event.tasks}),
-        results=HashTrieMap(),
+        tasks=PersistentMap({task.id: task for task in event.tasks}),
+        after=PersistentMap({name: tuple(followers) for name, followers in after.items()}),
+        states=PersistentMap(
+            {task.id: TaskState(waits_for=len(task.needs)) for task in event.tasks}
+        ),
+        results=PersistentMap(),
         open=len(event.tasks),
     )
 
@@ -181,8 +182,8 @@ def _extend(run: Run, tasks: Sequence[Task]) -> Run:
 
 
 def _inserted(
-    tasks: HashTrieMap[str, Task], new: Iterable[tuple[str, Task]]
-) -> HashTrieMap[str, Task]:
+    tasks: PersistentMap[str, Task], new: Iterable[tuple[str, Task]]
+) -> PersistentMap[str, Task]:
     for name, task in new:
         tasks = tasks.insert(name, task)
     return tasks

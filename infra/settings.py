@@ -1,0 +1,92 @@
+"""Every setting there is. Set each with ``TASKLOOM_<NAME>``, nested ones with ``__``.
+
+``TASKLOOM_DB__DSN=postgresql://…`` sets ``db.dsn``. Made once in a composition root and passed
+on in parts: no other package imports it.
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Database(_Part):
+    """PostgreSQL, the record."""
+
+    dsn: str | None = None
+    """Where it listens; empty starts a private one under ``state_dir``."""
+
+    lock_timeout: PositiveFloat = 1.0
+    """Seconds a writer waits for another one: a stalled one must not stop the world."""
+
+    idle_in_transaction_timeout: PositiveFloat = 1.0
+    """Seconds after which PostgreSQL ends a transaction whose process stalls."""
+
+    statement_timeout: PositiveFloat = 30.0
+    """Seconds after which PostgreSQL ends a statement."""
+
+    connect_timeout: PositiveFloat = 5.0
+    """Seconds to wait for a connection."""
+
+    pool_max: PositiveInt = 8
+    """Connections of one process."""
+
+
+class Broker(_Part):
+    """RabbitMQ, the carrier."""
+
+    url: str | None = None
+    """Where it listens; empty starts the embedded broker."""
+
+
+class Http(_Part):
+    """The API."""
+
+    host: str = "127.0.0.1"
+    """The address it binds."""
+
+    port: int = Field(default=8000, ge=0, le=65_535)
+    """The port it binds; 0 takes a free one."""
+
+
+class Agents(_Part):
+    """Agents and the leases they hold."""
+
+    concurrency: PositiveInt = 16
+    """How many tasks one agent carries out at a time."""
+
+    heartbeat: PositiveFloat = 1.0
+    """Seconds between two heartbeats."""
+
+    lease: PositiveFloat = 5.0
+    """Seconds without a heartbeat after which an agent's attempts are lost."""
+
+    grace: PositiveFloat = 10.0
+    """Seconds a stopping process gives to what it has under way."""
+
+
+class Settings(BaseSettings):
+    """All of them, from the environment and ``.env``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TASKLOOM_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    db: Database = Database()
+    amqp: Broker = Broker()
+    http: Http = Http()
+    agents: Agents = Agents()
+    state_dir: Path = Path(".taskloom")
+    """Where private servers and logs are kept."""
+
+    log_level: str = "INFO"
+    """The least level that is logged."""

@@ -1,0 +1,102 @@
+"""How an event is stored: its type as the topic, itself and its surroundings as one JSON object.
+
+The registry is closed. A topic that it does not know is an error, never an import.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import cast
+
+import orjson
+from eventsourcing.persistence import Notification, StoredEvent
+from pydantic import TypeAdapter
+
+from domain.deciders import EVENTS
+from domain.errors import Unavailable
+from domain.policies import Event
+from domain.recorded import Recorded
+from domain.values import Value
+
+
+class UnknownTopic(Unavailable):
+    """The log holds an event of a type that this code does not know."""
+
+    code = "unknown-topic"
+
+    def __init__(self, topic: str, stream: str, version: int) -> None:
+        super().__init__(
+            f"event {version} of {stream} is of the unknown type {topic!r}; "
+            "it was written by a later version of taskloom: upgrade before reading this stream"
+        )
+
+
+class CorruptEvent(Unavailable):
+    """A stored event cannot be read."""
+
+    code = "corrupt-event"
+
+    def __init__(self, stream: str, version: int, why: str) -> None:
+        super().__init__(f"event {version} of {stream} cannot be read: {why}")
+
+
+_ADAPTERS: Mapping[str, TypeAdapter[Value]] = {
+    topic: TypeAdapter(model) for topic, model in EVENTS.items()
+}
+
+
+def to_stored(recorded: Recorded[Event]) -> StoredEvent:
+    """Return an event as the recorders keep it."""
+    meta: dict[str, object] = {
+        "id": recorded.id,
+        "at": recorded.at,
+        "by": recorded.actor,
+        "for": recorded.correlation_id,
+        "v": recorded.schema_version,
+    }
+    if recorded.causation_id is not None:
+        meta["because"] = recorded.causation_id
+    if recorded.traceparent is not None:
+        meta["trace"] = recorded.traceparent
+    event = recorded.event.__pydantic_serializer__.to_json(recorded.event)
+    # The event's JSON is put in as it is: encoding it once is enough.
+    state = b'{"meta":' + orjson.dumps(meta, option=orjson.OPT_UTC_Z) + b',"event":' + event + b"}"
+    return StoredEvent(
+        originator_id=recorded.stream,
+        originator_version=recorded.version,
+        topic=recorded.event.type,
+        state=state,
+    )
+
+
+def from_stored(stored: StoredEvent) -> Recorded[Event]:
+    """Return a stored event as the domain knows it.
+
+    Raises:
+        UnknownTopic: Its type is not in the registry.
+        CorruptEvent: It is not of the form of its type.
+    """
+    stream, version = str(stored.originator_id), stored.originator_version
+    adapter = _ADAPTERS.get(stored.topic)
+    if adapter is None:
+        raise UnknownTopic(stored.topic, stream, version)
+    try:
+        state = orjson.loads(stored.state)
+        meta = state["meta"]
+        # Readers tolerate what a later writer added.
+        event = adapter.validate_python(state["event"], extra="ignore")
+        at = datetime.fromisoformat(meta["at"])
+        return Recorded(
+            id=meta["id"],
+            position=stored.id if isinstance(stored, Notification) else 0,
+            stream=stream,
+            version=version,
+            event=cast("Event", event),
+            at=at,
+            actor=meta["by"],
+            correlation_id=meta["for"],
+            causation_id=meta.get("because"),
+            traceparent=meta.get("trace"),
+            schema_version=meta["v"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptEvent(stream, version, str(error)) from error

@@ -1,0 +1,193 @@
+"""The library's PostgreSQL recorders, with one statement of ours and settings that hold.
+
+What differs from the library, and why:
+
+* Events are inserted from four plain arrays, not from an array of composites, which psycopg
+  encodes in Python. Writers are ordered by an advisory lock, not by ``LOCK TABLE``: positions
+  become visible in their order just the same, and a role that may only INSERT and SELECT can
+  append.
+* An insert is never repeated by itself. After a lost reply to COMMIT a repetition looks like a
+  conflict; ``infra.store.store`` finds out instead what was recorded.
+* The database functions of the library stay off: they take no lock, so that a reader that follows
+  the log misses events for ever.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString, cast
+
+from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.postgres import (
+    PostgresAggregateRecorder,
+    PostgresApplicationRecorder,
+    PostgresDatastore,
+)
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, tuple_row
+
+APPEND_LOCK = 0x7A5C_0002
+"""The advisory lock that orders all appends of a database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long PostgreSQL and the network may keep a writer waiting, in seconds."""
+
+    lock: float = 1.0
+    idle_in_transaction: float = 1.0
+    statement: float = 30.0
+    connect: float = 5.0
+    unacknowledged: float = 3.0
+    """How long sent bytes may stay unacknowledged before the connection counts as broken."""
+
+
+class Datastore(PostgresDatastore):
+    """A pool of connections to one database."""
+
+    def __init__(self, dsn: str, *, limits: Limits, pool_max: int) -> None:
+        parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
+        self._limits = limits
+        super().__init__(
+            dbname=parts.pop("dbname", "taskloom"),
+            host=parts.pop("host", ""),
+            port=parts.pop("port", ""),
+            user=parts.pop("user", ""),
+            password=parts.pop("password", ""),
+            connect_timeout=limits.connect,
+            idle_in_transaction_session_timeout=limits.idle_in_transaction,
+            pool_size=1,
+            max_overflow=pool_max - 1,
+            pre_ping=True,
+            originator_id_type="text",
+            enable_db_functions=False,
+        )
+        connection_arguments = cast("dict[str, object]", self.pool.kwargs)
+        connection_arguments |= parts | {
+            "connect_timeout": str(max(2, round(limits.connect))),
+            "tcp_user_timeout": str(round(limits.unacknowledged * 1000)),
+        }
+
+    def after_connect_func(self) -> Callable[[Connection[Any]], None]:
+        """Return what sets up a new connection."""
+        limits = self._limits
+
+        def after_connect(connection: Connection[Any]) -> None:
+            connection.autocommit = True
+            for setting, seconds in (
+                ("lock_timeout", limits.lock),
+                ("idle_in_transaction_session_timeout", limits.idle_in_transaction),
+                ("statement_timeout", limits.statement),
+            ):
+                connection.execute(
+                    "select set_config(%s, %s, false)", [setting, f"{round(seconds * 1000)}ms"]
+                )
+
+        return after_connect
+
+
+class EventRecorder(PostgresApplicationRecorder):
+    """The log."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        super().__init__(datastore, events_table_name="events")
+
+    def insert_events(
+        self,
+        stored_events: Sequence[StoredEvent],
+        **_: Any,
+    ) -> Sequence[int]:
+        """Append events in one transaction and return their positions.
+
+        Raises:
+            IntegrityError: A version is taken.
+            PersistenceError: The database does not answer; what happened is unknown.
+        """
+        columns = [
+            [event.originator_id for event in stored_events],
+            [event.originator_version for event in stored_events],
+            [event.topic for event in stored_events],
+            [event.state for event in stored_events],
+        ]
+        with (
+            self.datastore.get_connection() as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
+            connection.execute("select pg_advisory_xact_lock(%s)", [APPEND_LOCK], prepare=True)
+            connection.execute("notify events", prepare=True)
+            cursor = connection.cursor(row_factory=tuple_row, binary=True)
+            cursor.execute(
+                "insert into events (originator_id, originator_version, topic, state)"
+                " select * from unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[])"
+                " returning notification_id",
+                columns,
+                prepare=True,
+            )
+            return [int(row[0]) for row in cursor.fetchall()]
+
+    def select_after(self, position: int, limit: int) -> Sequence[Notification]:
+        """Return events after a position, in their order."""
+        with self.datastore.get_connection() as connection:
+            return _notifications(
+                connection,
+                "select notification_id, originator_id, originator_version, topic, state"
+                " from events where notification_id > %s order by notification_id limit %s",
+                [position, limit],
+            )
+
+    def select_stream(self, stream: str, after: int) -> Sequence[Notification]:
+        """Return a stream's events after a version, with their positions."""
+        with self.datastore.get_connection() as connection:
+            return _notifications(
+                connection,
+                "select notification_id, originator_id, originator_version, topic, state"
+                " from events where originator_id = %s and originator_version > %s"
+                " order by originator_version",
+                [stream, after],
+            )
+
+
+class SnapshotRecorder(PostgresAggregateRecorder):
+    """The snapshots: a cache that may be emptied at any time."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        super().__init__(datastore, events_table_name="snapshots")
+
+    def replace(self, snapshot: StoredEvent) -> None:
+        """Keep a snapshot instead of the stream's earlier ones."""
+        with (
+            self.datastore.get_connection() as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
+            connection.execute(
+                "delete from snapshots where originator_id = %s", [snapshot.originator_id]
+            )
+            connection.execute(
+                "insert into snapshots values (%s, %s, %s, %s)",
+                [
+                    snapshot.originator_id,
+                    snapshot.originator_version,
+                    snapshot.topic,
+                    snapshot.state,
+                ],
+            )
+
+    def latest(self, stream: str) -> StoredEvent | None:
+        """Return the stream's snapshot, if there is one."""
+        found = self.select_events(stream, desc=True, limit=1)
+        return found[0] if found else None
+
+
+def _notifications(
+    connection: Connection[DictRow], query: LiteralString, params: Sequence[object]
+) -> Sequence[Notification]:
+    cursor = connection.cursor(row_factory=tuple_row, binary=True)
+    cursor.execute(query, params, prepare=True)
+    return [
+        Notification(
+            id=position, originator_id=stream, originator_version=version, topic=topic, state=state
+        )
+        for position, stream, version, topic, state in cursor
+    ]

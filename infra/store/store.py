@@ -1,0 +1,201 @@
+"""The store, as the protocol's loops see it: the recorders behind asyncio.
+
+The library blocks, so each call runs in a thread. One process appends in groups, one group at a
+time, so that a handful of threads is plenty.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import reduce
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import psycopg
+from eventsourcing.persistence import IntegrityError, PersistenceError
+
+from bus.ports import StreamMoved
+from domain.deciders import decider_of
+from domain.errors import Unavailable
+from domain.policies import Event
+from domain.recorded import Recorded
+from infra.store import snapshots
+from infra.store.mapping import from_stored, to_stored
+from infra.store.recorders import Datastore, EventRecorder, Limits, SnapshotRecorder
+
+T = TypeVar("T")
+
+
+class DatabaseUnavailable(Unavailable):
+    """The record cannot be reached."""
+
+    code = "database-unavailable"
+
+    def __init__(self, error: BaseException) -> None:
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        super().__init__(f"the database does not answer: {first_line}")
+
+
+class PostgresStore:
+    """The log, the streams and the followers' positions in one PostgreSQL database."""
+
+    def __init__(self, dsn: str, *, limits: Limits | None = None, pool_max: int = 4) -> None:
+        self._dsn = dsn
+        self._datastore = Datastore(dsn, limits=limits or Limits(), pool_max=pool_max)
+        self._events = EventRecorder(self._datastore)
+        self._snapshots = SnapshotRecorder(self._datastore)
+        self._threads = ThreadPoolExecutor(pool_max, thread_name_prefix="store")
+        self._logs: WeakSet[PostgresLog] = WeakSet()
+        self._listener: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "PostgresStore":
+        self._listener = asyncio.create_task(self._listen(), name="store.listen")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listener
+        await asyncio.to_thread(self._datastore.close)
+        self._threads.shutdown(wait=False)
+
+    async def append(self, events: Sequence[Recorded[Event]]) -> Sequence[int]:
+        """Append events of any streams in one transaction, and return their positions.
+
+        Raises:
+            StreamMoved: A version is taken already; nothing was appended.
+            DatabaseUnavailable: It is unknown whether anything was appended.
+        """
+        stored = [to_stored(event) for event in events]
+        try:
+            positions = await self._call(lambda: self._events.insert_events(stored))
+        except IntegrityError as error:
+            raise StreamMoved from error
+        self._wake()
+        return positions
+
+    async def load(self, stream: str) -> tuple[Any, int]:
+        """Return the state of a stream and its version: (None, 0) when there is no such stream."""
+        return await self._call(lambda: self._load(stream))
+
+    async def read(self, stream: str, *, after: int = 0) -> Sequence[Recorded[Event]]:
+        """Return a stream's events after a version."""
+        return await self._call(
+            lambda: [from_stored(stored) for stored in self._events.select_stream(stream, after)]
+        )
+
+    async def read_all(self, *, after: int, limit: int) -> Sequence[Recorded[Event]]:
+        """Return at most ``limit`` events after a position."""
+        return await self._call(
+            lambda: [from_stored(stored) for stored in self._events.select_after(after, limit)]
+        )
+
+    async def keep(self, stream: str, state: Any, version: int) -> None:
+        """Keep a snapshot of a stream."""
+        await self._call(lambda: self._snapshots.replace(snapshots.freeze(stream, state, version)))
+
+    async def position_of(self, follower: str) -> int:
+        """Return the position a follower has reached, 0 at first."""
+        return await self._call(lambda: self._position_of(follower))
+
+    async def advance(self, follower: str, position: int) -> None:
+        """Remember a later position; an earlier one is ignored."""
+        await self._call(lambda: self._advance(follower, position))
+
+    def log(self) -> "PostgresLog":
+        """Return the log for one follower: each is woken on its own."""
+        log = PostgresLog(self)
+        self._logs.add(log)
+        return log
+
+    @asynccontextmanager
+    async def lead(self, duty: str) -> AsyncGenerator[None]:
+        """Wait for the lead of a duty, and hold it for the time of the context.
+
+        PostgreSQL gives it back when the connection ends, however it ends.
+        """
+        connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+        async with connection:
+            while not await _try_lock(connection, duty):  # noqa: ASYNC110 # another process has it
+                await asyncio.sleep(0.25)
+            yield
+
+    def _load(self, stream: str) -> tuple[Any, int]:
+        decider = decider_of(stream)
+        state: Any = None
+        version = 0
+        snapshot = self._snapshots.latest(stream)
+        if snapshot is not None and (thawed := snapshots.thaw(snapshot)) is not None:
+            state, version = thawed, snapshot.originator_version
+        tail = [from_stored(stored) for stored in self._events.select_stream(stream, version)]
+        state = reduce(decider.evolve, (past.event for past in tail), state)
+        return state, version + len(tail)
+
+    def _position_of(self, follower: str) -> int:
+        with self._datastore.get_connection() as connection:
+            row = connection.execute(
+                "select position from positions where follower = %s", [follower], prepare=True
+            ).fetchone()
+        return 0 if row is None else int(row["position"])
+
+    def _advance(self, follower: str, position: int) -> None:
+        with self._datastore.get_connection() as connection, connection.transaction():
+            # A position that is lost in a crash is reached again: it need not wait for the disk.
+            connection.execute("set local synchronous_commit = off")
+            connection.execute(
+                "insert into positions values (%s, %s) on conflict (follower) do update"
+                " set position = excluded.position"
+                " where positions.position < excluded.position",
+                [follower, position],
+                prepare=True,
+            )
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        except IntegrityError:
+            raise
+        except (PersistenceError, psycopg.Error) as error:
+            raise DatabaseUnavailable(error) from error
+
+    def _wake(self) -> None:
+        for log in self._logs:
+            log.appended.set()
+
+    async def _listen(self) -> None:
+        """Wake followers when another process appends; a lost connection costs only the wake-up."""
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+                async with connection:
+                    await connection.execute("listen events")
+                    async for _ in connection.notifies():
+                        self._wake()
+            except psycopg.Error:
+                await asyncio.sleep(1)
+
+
+class PostgresLog:
+    """The log as one follower reads it."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self._store = store
+        self.appended = asyncio.Event()
+
+    async def read_all(self, *, after: int, limit: int) -> Sequence[Recorded[Event]]:
+        """Return at most ``limit`` events after a position."""
+        self.appended.clear()
+        return await self._store.read_all(after=after, limit=limit)
+
+    async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 # the wait is bounded, not failed
+        """Return when something was appended since the last read, or after that many seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.appended.wait(), timeout)
+
+
+async def _try_lock(connection: psycopg.AsyncConnection[Any], duty: str) -> bool:
+    cursor = await connection.execute("select pg_try_advisory_lock(hashtext(%s))", [duty])
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])

@@ -5,6 +5,7 @@
     │   └── NotFound     it speaks of something that does not exist: 404
     │   └── Conflict     it was true once, or for somebody else: 409
     └── Unavailable      the world is wrong: 503; repeat it later
+        └── Unreadable   one stream cannot be read by this code; the others are well
 
 ``code`` is stable: it is the type of a problem answer and the reason of a dead letter.
 """
@@ -40,6 +41,12 @@ class Unavailable(TaskloomError):
     """Something the system depends on does not answer; the same request may succeed later."""
 
     code = "unavailable"
+
+
+class Unreadable(Unavailable):
+    """One stream holds something that this code cannot read; the others are well."""
+
+    code = "unreadable"
 
 
 class UnknownPlan(NotFound):

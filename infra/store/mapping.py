@@ -12,13 +12,13 @@ from eventsourcing.persistence import Notification, StoredEvent
 from pydantic import TypeAdapter
 
 from domain.deciders import EVENTS
-from domain.errors import Unavailable
+from domain.errors import Unreadable
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.values import Value
 
 
-class UnknownTopic(Unavailable):
+class UnknownTopic(Unreadable):
     """The log holds an event of a type that this code does not know."""
 
     code = "unknown-topic"
@@ -30,7 +30,7 @@ class UnknownTopic(Unavailable):
         )
 
 
-class CorruptEvent(Unavailable):
+class CorruptEvent(Unreadable):
     """A stored event cannot be read."""
 
     code = "corrupt-event"

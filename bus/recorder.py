@@ -1,0 +1,285 @@
+"""The recorder: turns what is said into what is recorded, in groups.
+
+Hundreds of reports share one commit. Each is decided against the state that the ones before it in
+the group lead to, and answered on its own: a refusal does not touch its neighbours. A report that
+was recorded before leads to nothing, because the state shows that it was; one whose commit was lost
+on its way is found again by the ids of its events.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from bus.ports import Clock, Store, StreamMoved
+from domain.deciders import ForeignReport, decider_of
+from domain.errors import Refused, TaskloomError, Unavailable, Unreadable
+from domain.policies import AnyReport, Event
+from domain.recorded import Recorded, Report, derived_id
+
+log = structlog.get_logger(__name__)
+
+SNAPSHOT_EVERY = 500
+"""A stream is kept as a snapshot after so many events, or as many as its state has parts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a report led to."""
+
+    stream: str
+    version: int
+    """The stream's version afterwards."""
+
+    position: int
+    """The position of the last event it led to; 0 when it led to none."""
+
+    events: Sequence[Recorded[Event]] = ()
+
+
+class Poisonous(Refused):
+    """A report makes the rules themselves fail: a bug of ours, kept apart from its neighbours."""
+
+    code = "poisonous"
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"the rules fail on it with {type(error).__name__}: {error}")
+
+
+class Contended(Unavailable):
+    """Others kept appending to the same streams first."""
+
+    code = "contended"
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"others keep appending to {stream} first; say it again")
+
+
+@dataclass(slots=True)
+class _Said:
+    report: Report[AnyReport]
+    answer: asyncio.Future[Outcome]
+    events: list[Recorded[Event]] = field(default_factory=list[Recorded[Event]])
+    based_on: int = 0
+
+
+@dataclass(slots=True)
+class _Cached:
+    state: Any
+    version: int
+    kept: int
+    """The version of the snapshot."""
+
+
+class Recorder:
+    """Decides and appends what is said, one group after the other."""
+
+    def __init__(
+        self, store: Store, clock: Clock, *, group: int = 500, streams: int = 1_000, tries: int = 6
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._group = group
+        self._streams = streams
+        self._tries = tries
+        self._cache: OrderedDict[str, _Cached] = OrderedDict()
+        self._said: deque[_Said] = deque()
+        self._something = asyncio.Event()
+        self._keeping: set[asyncio.Task[None]] = set()
+
+    async def record(self, report: Report[AnyReport]) -> Outcome:
+        """Record one report and return what it led to, after it is durable.
+
+        Raises:
+            Refused: It cannot be true.
+            Unavailable: It may be recorded or not; saying it again does no harm.
+        """
+        return await self._hear(report)
+
+    def record_all(self, reports: Iterable[Report[AnyReport]]) -> list[asyncio.Future[Outcome]]:
+        """Hand in reports that belong into one group, and return the answer to come for each."""
+        return [self._hear(report) for report in reports]
+
+    async def run(self) -> None:
+        """Record groups until cancelled; what was handed in by then is answered or cancelled."""
+        try:
+            while True:
+                await self._something.wait()
+                self._something.clear()
+                while self._said:
+                    count = min(self._group, len(self._said))
+                    await self._record([self._said.popleft() for _ in range(count)])
+        finally:
+            for said in self._said:
+                said.answer.cancel()
+            for task in self._keeping:
+                task.cancel()
+
+    def _hear(self, report: Report[AnyReport]) -> asyncio.Future[Outcome]:
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._said.append(_Said(report, answer))
+        self._something.set()
+        return answer
+
+    async def _record(self, group: Sequence[_Said]) -> None:
+        waiting = list(group)
+        for _ in range(self._tries):
+            try:
+                settled = await self._try(waiting)
+            except Unavailable as error:
+                for said in waiting:
+                    _fail(said, error)
+                return
+            except BaseException:
+                for said in waiting:
+                    said.answer.cancel()
+                raise
+            if settled:
+                return
+            waiting = await self._without_lost_commits(waiting)
+        for said in waiting:
+            _fail(said, Contended(said.report.stream))
+
+    async def _try(self, group: Sequence[_Said]) -> bool:
+        """Decide and append a group; return False when a stream has moved."""
+        await self._load(group)
+        now = self._clock.now()
+        changed: dict[str, _Cached] = {}
+        for said in group:
+            self._decide(said, changed, now)
+        events = [event for said in group for event in said.events]
+        if events:
+            try:
+                positions = iter(await self._store.append(events))
+            except StreamMoved:
+                return False
+            for said in group:
+                said.events = [replace(event, position=next(positions)) for event in said.events]
+        self._cache.update(changed)
+        for said in group:
+            _answer(said)
+        self._keep_snapshots(changed)
+        return True
+
+    async def _load(self, group: Sequence[_Said]) -> None:
+        for stream in {said.report.stream: None for said in group}:
+            if stream in self._cache:
+                self._cache.move_to_end(stream)
+                continue
+            try:
+                state, version = await self._store.load(stream)
+            except (Refused, Unreadable) as error:
+                for said in group:
+                    if said.report.stream == stream:
+                        _fail(said, error)
+                continue
+            self._cache[stream] = _Cached(state, version, version)
+        while len(self._cache) > self._streams + len(group):
+            self._cache.popitem(last=False)
+
+    def _decide(self, said: _Said, changed: dict[str, _Cached], now: datetime) -> None:
+        said.events = []
+        if said.answer.done():
+            return
+        report = said.report
+        current = changed.get(report.stream) or self._cache[report.stream]
+        said.based_on = current.version
+        decider = decider_of(report.stream)
+        try:
+            if type(report.body) not in decider.reports:
+                raise ForeignReport(report.body.type, report.stream)  # noqa: TRY301 # as the rules would
+            events: Sequence[Event] = decider.decide(current.state, report.body, now)
+            state = current.state
+            for event in events:
+                state = decider.evolve(state, event)
+        except Refused as refusal:
+            _fail(said, refusal)
+            return
+        except Exception as error:
+            log.exception("report.poisonous", report=report.id, stream=report.stream)
+            _fail(said, Poisonous(error))
+            return
+        said.events = [
+            Recorded(
+                id=derived_id(report.id, str(number)),
+                position=0,
+                stream=report.stream,
+                version=current.version + number,
+                event=event,
+                at=now,
+                actor=report.actor,
+                correlation_id=report.correlation_id,
+                causation_id=report.id,
+                traceparent=report.traceparent,
+            )
+            for number, event in enumerate(events, start=1)
+        ]
+        if events:
+            version = current.version + len(events)
+            changed[report.stream] = _Cached(state, version, current.kept)
+
+    async def _without_lost_commits(self, group: Sequence[_Said]) -> list[_Said]:
+        """Answer the reports whose events are in the log after all, and return the others."""
+        expected: dict[str, int] = {}
+        for said in group:
+            if said.events:
+                expected.setdefault(said.report.stream, said.based_on)
+        found: dict[str, Recorded[Event]] = {}
+        for stream, version in expected.items():
+            self._cache.pop(stream, None)
+            try:
+                tail = await self._store.read(stream, after=version)
+            except Unavailable as error:
+                for said in group:
+                    _fail(said, error)
+                return []
+            found |= {event.id: event for event in tail}
+        waiting: list[_Said] = []
+        for said in group:
+            if said.events and all(event.id in found for event in said.events):
+                said.events = [found[event.id] for event in said.events]
+                _answer(said)
+            else:
+                waiting.append(said)
+        return waiting
+
+    def _keep_snapshots(self, changed: dict[str, _Cached]) -> None:
+        for stream, cached in changed.items():
+            # As many events as the state has parts: then a snapshot costs each event the same.
+            parts = len(getattr(cached.state, "tasks", ()))
+            if cached.version - cached.kept < max(SNAPSHOT_EVERY, parts):
+                continue
+            cached.kept = cached.version
+            task = asyncio.create_task(self._keep(stream, cached.state, cached.version))
+            self._keeping.add(task)
+            task.add_done_callback(self._keeping.discard)
+
+    async def _keep(self, stream: str, state: Any, version: int) -> None:
+        # A snapshot is a cache: without it the stream is folded from further back.
+        with suppress(Unavailable):
+            await self._store.keep(stream, state, version)
+
+
+def _answer(said: _Said) -> None:
+    if said.answer.done():
+        return
+    last = said.events[-1] if said.events else None
+    said.answer.set_result(
+        Outcome(
+            stream=said.report.stream,
+            version=said.based_on if last is None else last.version,
+            position=0 if last is None else last.position,
+            events=said.events,
+        )
+    )
+
+
+def _fail(said: _Said, error: TaskloomError) -> None:
+    said.events = []
+    if not said.answer.done():
+        said.answer.set_exception(error)

@@ -8,9 +8,12 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 _PR_SET_PDEATHSIG = 1
 # Loaded before any fork: between fork and exec a child must do as little as possible.
@@ -112,6 +115,21 @@ def end(process: subprocess.Popen[bytes], *steps: tuple[signal.Signals, float]) 
     if process.poll() is None:
         process.kill()
     return process.wait()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Say whether a process runs no longer, even if nobody has asked how it ended."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def tell(processes: Iterable[psutil.Process], by: signal.Signals) -> None:
+    """Send a signal to those that still run."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(by)
 
 
 def rotate(log: Path) -> None:

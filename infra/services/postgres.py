@@ -32,9 +32,11 @@ from infra.services.leash import (
     Account,
     can_enter,
     end,
+    has_ended,
     launch,
     rotate,
     tail,
+    tell,
     unprivileged_account,
     wait_for,
 )
@@ -258,12 +260,12 @@ def _end_survivors(data: Path) -> None:
     note = data / "postmaster.pid"
     noted = note.read_text().split("\n", 1)[0] if note.exists() else ""
     survivors = _on(data)
-    for one in survivors:
-        one.send_signal(signal.SIGINT if str(one.pid) == noted else signal.SIGQUIT)
-    if not wait_for(lambda: not any(one.is_running() for one in survivors), 20.0):
-        for one in survivors:
-            one.kill()
-        psutil.wait_procs(survivors, timeout=5.0)
+    # A server shuts its backends down; backends without their server are told one by one.
+    server = [one for one in survivors if str(one.pid) == noted]
+    tell(server or survivors, signal.SIGINT if server else signal.SIGQUIT)
+    if not wait_for(lambda: all(map(has_ended, survivors)), 20.0):
+        tell(survivors, signal.SIGKILL)
+        wait_for(lambda: all(map(has_ended, survivors)), 5.0)
     # A number that a stranger's process has by now would stop postgres from starting.
     note.unlink(missing_ok=True)
 

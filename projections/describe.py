@@ -1,0 +1,115 @@
+"""What an event says, in words: one line, and how much it should worry a reader."""
+
+from typing import Literal, TypeAlias, assert_never
+
+from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus
+from domain.plan import (
+    PlanCancelled,
+    PlanCompleted,
+    PlanCreated,
+    PlanFailed,
+    PlanReady,
+    PlanStarted,
+)
+from domain.policies import Event
+from domain.run_events import (
+    ReportIgnored,
+    RunCancelled,
+    RunCompleted,
+    RunExtended,
+    RunFailed,
+    RunStarted,
+    TaskCancelled,
+    TaskCompleted,
+    TaskDispatched,
+    TaskFailed,
+    TaskLost,
+    TaskSkipped,
+    TaskStarted,
+)
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
+
+
+def describe(event: Event) -> str:  # noqa: C901 # one branch an event
+    """Say on one line what an event says."""
+    match event:
+        case PlanCreated(goal=goal):
+            return f"Goal accepted: {goal.title}"
+        case PlanReady(tasks=tasks, revision=revision):
+            return f"Plan ready: {_counted(len(tasks), 'task')}, revision {revision}"
+        case PlanStarted(run_id=run_id):
+            return f"Plan is executed by {run_id}"
+        case PlanCompleted(run_id=run_id):
+            return f"Plan completed by {run_id}"
+        case PlanFailed(reason=reason):
+            return f"Plan failed: {reason}"
+        case PlanCancelled(reason=reason):
+            return f"Plan cancelled{_because(reason)}"
+        case RunStarted(tasks=tasks, kind=kind):
+            return f"{kind.capitalize()} started: {_counted(len(tasks), 'task')}"
+        case RunExtended(tasks=tasks, because=because):
+            return f"Graph grew by {_counted(len(tasks), 'task')} after {because}"
+        case TaskDispatched():
+            return _dispatched(event)
+        case TaskStarted(task_id=task_id, agent_id=agent_id):
+            return f"{task_id} started by {agent_id}"
+        case TaskCompleted(task_id=task_id, agent_id=agent_id):
+            return f"{task_id} completed by {agent_id}"
+        case TaskFailed(task_id=task_id, epoch=epoch, reason=reason, error_class=error_class):
+            return f"{task_id} failed in attempt {epoch} ({error_class}): {reason}"
+        case TaskLost(task_id=task_id, epoch=epoch, agent_id=agent_id, reason=reason):
+            return f"{task_id} was lost in attempt {epoch} with {agent_id}{_because(reason)}"
+        case TaskSkipped(task_id=task_id, because=because):
+            return f"{task_id} skipped, because {because} did not end well"
+        case TaskCancelled(task_id=task_id):
+            return f"{task_id} cancelled"
+        case ReportIgnored(report=report, task_id=task_id, agent_id=agent_id, reason=reason):
+            return f"{report} of {task_id} by {agent_id} ignored: {reason}"
+        case RunCompleted(kind=kind):
+            return f"{kind.capitalize()} completed"
+        case RunFailed(kind=kind, reason=reason):
+            return f"{kind.capitalize()} failed: {reason}"
+        case RunCancelled(kind=kind, reason=reason):
+            return f"{kind.capitalize()} cancelled{_because(reason)}"
+        case AgentRegistered(agent_id=agent_id, agent_type=agent_type):
+            return f"{agent_id} registered as {agent_type}"
+        case AgentStatus(agent_id=agent_id, lifecycle=lifecycle, health=health, reason=reason):
+            return f"{agent_id} is {lifecycle} and {health}{_because(reason)}"
+        case AgentDeregistered(agent_id=agent_id, reason=reason):
+            return f"{agent_id} deregistered{_because(reason)}"
+        case _:
+            assert_never(event)
+
+
+def level_of(event: Event) -> Level:
+    """Say how much an event should worry a reader."""
+    match event:
+        case TaskFailed(error_class="transient") | TaskLost() | TaskSkipped() | ReportIgnored():
+            return "warning"
+        case TaskFailed() | RunFailed() | PlanFailed():
+            return "error"
+        case TaskDispatched(epoch=epoch):
+            return "debug" if epoch == 1 else "warning"
+        case RunCancelled() | PlanCancelled():
+            return "warning"
+        case AgentStatus(health="degraded" | "unhealthy" | "offline"):
+            return "warning"
+        case _:
+            return "info"
+
+
+def _dispatched(event: TaskDispatched) -> str:
+    if event.epoch == 1:
+        return f"{event.task_id} dispatched to {event.agent}: {event.name}"
+    wait = f" in {event.delay} s" if event.delay else ""
+    return f"{event.task_id} retried{wait} as attempt {event.epoch}, by any {event.agent}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""

@@ -1,0 +1,166 @@
+"""Follows the log and keeps views up to date: rows and position in one transaction."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from bus.ports import Log
+from domain.errors import Unavailable
+from domain.policies import Event
+from domain.recorded import Recorded
+from projections.positions import advance, forgive, lock, prepare, read_positions, report_failure
+from projections.table import Table
+from projections.view import AnyView
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BATCH = 500
+IDLE = 1.0
+"""Seconds after which the log is asked even when nobody has said that it has grown."""
+
+WORLD = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError, Unavailable)
+"""The fault of the world, not of a view or an event: the same may succeed later."""
+
+
+class Overtaken(Exception):
+    """Another runner has moved a view that this one was about to move."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Followed:
+    """A view as this runner follows it."""
+
+    view: AnyView
+    table: Table[Any]
+    position: int = 0
+    has_stopped: bool = False
+
+
+class Runner:
+    """Keeps views up to date.
+
+    Two runners of the same views are safe: whoever locks the positions first folds, the other one
+    finds them moved. A view that cannot fold an event stops there and says so; the others go on.
+    """
+
+    def __init__(self, *, views: Sequence[AnyView], log: Log, pool: AsyncConnectionPool) -> None:
+        self._log = log
+        self._pool = pool
+        self.followed = [Followed(view=view, table=Table(view)) for view in views]
+
+    async def run(self) -> None:
+        """Follow the log until cancelled."""
+        await self._outlast(self.prepare)
+        while True:
+            if not await self._outlast(self.step):
+                await self._outlast(self._wait)
+
+    async def prepare(self) -> None:
+        """Create the views' tables where they are missing, and try again what had stopped."""
+        views = [followed.view for followed in self.followed]
+        async with self._pool.connection() as connection:
+            await prepare(connection, views)
+            await forgive(connection, views)
+        for followed in self.followed:
+            followed.has_stopped = False
+        await self._reload(self.followed)
+
+    async def step(self) -> int:
+        """Fold one batch of the log into every view; return how many events were read."""
+        going = sorted(
+            (followed for followed in self.followed if not followed.has_stopped),
+            key=lambda followed: followed.position,
+        )
+        # Views that stand at the same place go together; one that lags does not hold them up.
+        groups = [list(group) for _, group in groupby(going, key=lambda one: one.position)]
+        read = 0
+        for group in groups:
+            events = await self._log.read_all(after=group[0].position, limit=BATCH)
+            if events:
+                read += len(events)
+                await self._advance(group, events)
+        return read
+
+    async def catch_up(self) -> int:
+        """Fold until the log has nothing more; return how many events were read."""
+        total = 0
+        while read := await self.step():
+            total += read
+        return total
+
+    async def _wait(self) -> None:
+        await self._log.wait(IDLE)
+
+    async def _outlast(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do some work, again and again while the world is at fault."""
+        pause = 0.1
+        while True:
+            try:
+                return await work()
+            except WORLD as error:
+                logger.warning("views wait", extra={"reason": str(error), "seconds": pause})
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+    async def _advance(self, group: Sequence[Followed], events: Sequence[Recorded[Event]]) -> None:
+        try:
+            await self._commit(group, events)
+        except Overtaken:
+            await self._reload(group)
+        except WORLD:
+            raise
+        except Exception as error:
+            # Whatever a fold or a row makes go wrong: find which view it is, then which event.
+            if len(group) > 1:
+                for followed in group:
+                    await self._advance([followed], events)
+            elif len(events) > 1:
+                await self._advance(group, events[: len(events) // 2])
+                rest = [after for after in events if after.position > group[0].position]
+                if not group[0].has_stopped and rest:
+                    await self._advance(group, rest)
+            else:
+                await self._stop(group[0], events[0], error)
+
+    async def _commit(self, group: Sequence[Followed], events: Sequence[Recorded[Event]]) -> None:
+        views = [followed.view for followed in group]
+        last = events[-1].position
+        async with self._pool.connection() as connection, connection.transaction():
+            positions = await lock(connection, views)
+            if any(positions.get(one.view.follower) != one.position for one in group):
+                raise Overtaken
+            for followed in group:
+                await followed.table.fold(connection, events)
+            await advance(connection, views, to=last)
+        for followed in group:
+            followed.position = last
+
+    async def _stop(self, stopped: Followed, recorded: Recorded[Event], error: Exception) -> None:
+        stopped.has_stopped = True
+        reason = f"{type(error).__name__}: {error}"[:2_000]
+        logger.error(
+            "view stopped",
+            extra={
+                "view": stopped.view.name,
+                "position": recorded.position,
+                "type": recorded.type,
+                "reason": reason,
+            },
+            exc_info=error,
+        )
+        async with self._pool.connection() as connection:
+            await report_failure(connection, stopped.view, recorded, reason)
+
+    async def _reload(self, group: Sequence[Followed]) -> None:
+        async with self._pool.connection() as connection:
+            positions = await read_positions(connection, [one.view for one in group])
+        for followed in group:
+            followed.position = positions[followed.view.follower]

@@ -1,13 +1,27 @@
 """What a dead letter carries beside the message itself: why it is dead, and where it was going."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
+from uuid import uuid4
+
+from pamqp.common import FieldValue
+
+from bus.connect import reconnect_interval
+from bus.consuming import Delivery
+from bus.publishing import Message, Publisher
+from bus.topology import DEAD
+from domain.errors import TaskloomError
 
 REASON: Final = "x-taskloom-reason"
 DETAIL: Final = "x-taskloom-detail"
 EXCHANGE: Final = "x-taskloom-exchange"
 KEY: Final = "x-taskloom-key"
 QUEUE: Final = "x-taskloom-queue"
+MESSAGE_ID: Final = "x-taskloom-message-id"
+DIED_AT: Final = "x-taskloom-died-at"
 
 _LONGEST_DETAIL = 1_000
 
@@ -30,3 +44,44 @@ def dead_letter_headers(reason: str, detail: str, origin: Origin) -> dict[str, s
         KEY: origin.key,
         QUEUE: origin.queue,
     }
+
+
+class DeadLetters:
+    """Sends what was refused to ``taskloom.dead``, with the reason, and makes sure it arrives."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def send(self, refused: Sequence[tuple[Delivery, TaskloomError]], *, queue: str) -> None:
+        """Publish dead letters and return when the broker has taken charge of every one."""
+        owed = [_letter(delivery, error, queue) for delivery, error in refused]
+        while owed:
+            outcomes = await self._publisher.publish_all(owed)
+            owed = [
+                letter
+                for letter, outcome in zip(owed, outcomes, strict=True)
+                if outcome != "confirmed"
+            ]
+            if owed:
+                await asyncio.sleep(reconnect_interval())
+
+
+def _letter(delivery: Delivery, error: TaskloomError, queue: str) -> Message:
+    origin = Origin(exchange=delivery.exchange, key=delivery.key, queue=queue)
+    said = delivery.properties
+    headers: dict[str, FieldValue] = {
+        **dead_letter_headers(error.code, str(error), origin),
+        DIED_AT: datetime.now(UTC).isoformat(),
+    }
+    if said.message_id:
+        headers[MESSAGE_ID] = said.message_id[:255]
+    return Message(
+        exchange=DEAD,
+        key=delivery.key,
+        body=delivery.body,
+        # Two refused messages may share an id: what tells them apart is what they say.
+        message_id=str(uuid4()),
+        type="dead-letter",
+        headers=headers,
+        content_type=said.content_type or "application/octet-stream",
+    )

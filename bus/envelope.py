@@ -25,6 +25,7 @@ from bus.refusals import (
     UnsupportedSpecVersion,
 )
 from bus.strict_json import loads_strict
+from bus.tolerance import validate_tolerantly
 from domain.deciders import stream_of
 from domain.policies import AnyReport
 from domain.recorded import Recorded, Report
@@ -49,26 +50,13 @@ def agent_actor(agent_id: str) -> str:
 
 def encode_recorded(recorded: Recorded[Value]) -> bytes:
     """Return an event as it is published."""
-    envelope: dict[str, object] = {
-        "specversion": "1.0",
-        "id": recorded.id,
-        "source": f"/{SYSTEM}/{recorded.stream}",
-        "type": recorded.type,
-        "subject": recorded.stream,
-        "time": recorded.at,
-        "datacontenttype": "application/json",
-        "position": str(recorded.position),  # integers of CloudEvents have 32 bits
-        "streamversion": recorded.version,
-        "schemaversion": recorded.schema_version,
-        "actor": recorded.actor,
-        "correlationid": recorded.correlation_id,
-    }
-    if recorded.causation_id is not None:
-        envelope["causationid"] = recorded.causation_id
-    if recorded.traceparent is not None:
-        envelope["traceparent"] = recorded.traceparent
-    envelope["data"] = _data(recorded.event)
-    return orjson.dumps(envelope, option=_OPTIONS)
+    return orjson.dumps(_attributes(recorded) | {"data": _data(recorded.event)}, option=_OPTIONS)
+
+
+def encode_reference(recorded: Recorded[Value]) -> bytes:
+    """Return an event that is too large to be published: its attributes, and where its data is."""
+    reference = {"dataref": f"/api/v1/events/{recorded.position}"}
+    return orjson.dumps(_attributes(recorded) | reference, option=_OPTIONS)
 
 
 def encode_report(report: Report[Value]) -> bytes:
@@ -150,6 +138,28 @@ def type_of(body: Value) -> str:
     return str(getattr(body, "type"))  # noqa: B009 # every one has it; the bound cannot say so
 
 
+def _attributes(recorded: Recorded[Value]) -> dict[str, object]:
+    attributes: dict[str, object] = {
+        "specversion": "1.0",
+        "id": recorded.id,
+        "source": f"/{SYSTEM}/{recorded.stream}",
+        "type": recorded.type,
+        "subject": recorded.stream,
+        "time": recorded.at,
+        "datacontenttype": "application/json",
+        "position": str(recorded.position),  # integers of CloudEvents have 32 bits
+        "streamversion": recorded.version,
+        "schemaversion": recorded.schema_version,
+        "actor": recorded.actor,
+        "correlationid": recorded.correlation_id,
+    }
+    if recorded.causation_id is not None:
+        attributes["causationid"] = recorded.causation_id
+    if recorded.traceparent is not None:
+        attributes["traceparent"] = recorded.traceparent
+    return attributes
+
+
 def _data(body: Value) -> orjson.Fragment:
     return orjson.Fragment(body.__pydantic_serializer__.to_json(body, exclude={"type"}))
 
@@ -192,7 +202,7 @@ def _validated(envelope: dict[str, JsonValue], model: type[E], *, is_strict: boo
         if is_strict:
             # From JSON, not from Python: there strict allows a list for a tuple.
             return model.model_validate_json(orjson.dumps(data), strict=True)
-        return model.model_validate(data, extra="ignore")
+        return validate_tolerantly(model, data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         pointer = "".join(f"/{_escaped(part)}" for part in first["loc"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from bus.recorder import Recorder
-from domain.errors import Refused, Unreadable
+from domain.errors import Refused, UnreadableStream
 from domain.policies import Event, reports_after
 from domain.recorded import Recorded
 
@@ -30,7 +30,7 @@ class Reactions:
         for report, outcome in zip(
             reports, await asyncio.gather(*outcomes, return_exceptions=True), strict=True
         ):
-            if isinstance(outcome, Refused | Unreadable):
+            if isinstance(outcome, Refused | UnreadableStream):
                 # The other stream has moved on, or a rule is wrong: repeating it cannot help.
                 log.error(
                     "reaction.refused",

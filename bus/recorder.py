@@ -18,7 +18,7 @@ import structlog
 
 from bus.ports import Clock, Store, StreamMoved
 from domain.deciders import ForeignReport, decider_of
-from domain.errors import Refused, TaskloomError, Unavailable, Unreadable
+from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report, derived_id
 
@@ -173,7 +173,7 @@ class Recorder:
                 continue
             try:
                 state, version = await self._store.load(stream)
-            except (Refused, Unreadable) as error:
+            except (Refused, UnreadableStream) as error:
                 for said in group:
                     if said.report.stream == stream:
                         _fail(said, error)

@@ -5,7 +5,7 @@
     │   └── NotFound     it speaks of something that does not exist: 404
     │   └── Conflict     it was true once, or for somebody else: 409
     └── Unavailable      the world is wrong: 503; repeat it later
-        └── Unreadable   one stream cannot be read by this code; the others are well
+        └── UnreadableStream   one stream cannot be read by this code; the others are well
 
 ``code`` is stable: it is the type of a problem answer and the reason of a dead letter.
 """
@@ -43,10 +43,10 @@ class Unavailable(TaskloomError):
     code = "unavailable"
 
 
-class Unreadable(Unavailable):
+class UnreadableStream(Unavailable):
     """One stream holds something that this code cannot read; the others are well."""
 
-    code = "unreadable"
+    code = "unreadable-stream"
 
 
 class UnknownPlan(NotFound):

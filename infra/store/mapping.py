@@ -12,13 +12,13 @@ from eventsourcing.persistence import Notification, StoredEvent
 from pydantic import TypeAdapter
 
 from domain.deciders import EVENTS
-from domain.errors import Unreadable
+from domain.errors import UnreadableStream
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.values import Value
 
 
-class UnknownTopic(Unreadable):
+class UnknownTopic(UnreadableStream):
     """The log holds an event of a type that this code does not know."""
 
     code = "unknown-topic"
@@ -30,7 +30,7 @@ class UnknownTopic(Unreadable):
         )
 
 
-class CorruptEvent(Unreadable):
+class CorruptEvent(UnreadableStream):
     """A stored event cannot be read."""
 
     code = "corrupt-event"

@@ -1,0 +1,117 @@
+"""The inbox: takes reports off the queue, hears what they say, and answers when it is durable.
+
+Decoding goes ahead while the recorder commits. A group is acknowledged as a whole, in order, when
+each of its messages is recorded or lies with the dead letters; until then the broker keeps it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from bus.consuming import Consumer, Delivery, Group
+from bus.dead_letters import DeadLetters
+from bus.envelope import decode_report
+from bus.properties import check_agreement, check_properties
+from bus.recorder import Outcome, Recorder
+from domain.deciders import PUBLIC_REPORTS
+from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
+from domain.policies import AnyReport
+from domain.recorded import Report
+
+log = structlog.get_logger(__name__)
+
+AHEAD = 4
+"""How many groups are decoded before the oldest is answered."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    delivery: Delivery
+    report: Report[AnyReport] | None
+    refusal: TaskloomError | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    group: Group
+    heard: Sequence[_Heard]
+    answers: Sequence[asyncio.Future[Outcome]]
+
+
+class Inbox:
+    """Feeds one queue of reports to the recorder."""
+
+    def __init__(
+        self, consumer: Consumer, recorder: Recorder, dead_letters: DeadLetters, *, group: int = 500
+    ) -> None:
+        self._consumer = consumer
+        self._recorder = recorder
+        self._dead_letters = dead_letters
+        self._group = group
+        self._open: asyncio.Queue[_Open] = asyncio.Queue(AHEAD)
+
+    async def run(self) -> None:
+        """Take, hear and answer until cancelled; what is unanswered then comes again."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._take(), name="inbox.take")
+            tasks.create_task(self._answer(), name="inbox.answer")
+
+    async def _take(self) -> None:
+        async for group in self._consumer.groups(self._group):
+            is_suspect = group.deliveries[0].is_redelivered
+            if is_suspect:
+                await self._open.join()
+            heard = [hear(delivery) for delivery in group.deliveries]
+            answers = self._recorder.record_all(
+                item.report for item in heard if item.report is not None
+            )
+            await self._open.put(_Open(group, heard, answers))
+            if is_suspect:
+                await self._open.join()
+
+    async def _answer(self) -> None:
+        while True:
+            opened = await self._open.get()
+            await self._settle(opened)
+            self._open.task_done()
+
+    async def _settle(self, opened: _Open) -> None:
+        answers = iter(opened.answers)
+        for heard in opened.heard:
+            if heard.report is not None:
+                heard.refusal = await self._insist(heard.report, next(answers))
+        refused = [(h.delivery, h.refusal) for h in opened.heard if h.refusal is not None]
+        if refused:
+            await self._dead_letters.send(refused, queue=self._consumer.queue)
+        await opened.group.ack()
+
+    async def _insist(
+        self, report: Report[AnyReport], answer: asyncio.Future[Outcome]
+    ) -> TaskloomError | None:
+        """Wait until a report is recorded or refused, saying it again while the world is wrong."""
+        pause = 0.1
+        while True:
+            try:
+                await answer
+            except (Refused, UnreadableStream) as refusal:
+                return refusal
+            except Unavailable as error:
+                log.warning("inbox.waits", report=report.id, why=str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                (answer,) = self._recorder.record_all([report])
+            else:
+                return None
+
+
+def hear(delivery: Delivery) -> _Heard:
+    """Return the report that a delivery holds, or why it holds none."""
+    try:
+        message_id = check_properties(delivery.properties)
+        report = decode_report(delivery.body, PUBLIC_REPORTS)
+        check_agreement(report, message_id=message_id, routing_key=delivery.key)
+    except Refused as refusal:
+        return _Heard(delivery, None, refusal)
+    return _Heard(delivery, report)  # type: ignore[arg-type] # the registry holds reports only

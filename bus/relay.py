@@ -1,0 +1,105 @@
+"""The relay: carries the log to the broker. What is recorded is published until it is confirmed.
+
+An event goes to ``taskloom.events`` under its type; nobody has to listen. A dispatched task goes as
+well to ``taskloom.work``, where a queue must take it, or to ``taskloom.retry`` when it has to wait.
+Ids are derived, so that what a crash repeats is recognised.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from bus.connect import reconnect_interval
+from bus.envelope import encode_recorded, encode_reference
+from bus.publishing import Message, Outcome, Publisher
+from bus.topology import EVENTS, RETRY, WORK, retry_key, work_key
+from domain.policies import Event
+from domain.recorded import Recorded, derived_id
+from domain.run_events import TaskDispatched
+from domain.values import AgentType, Role
+
+log = structlog.get_logger(__name__)
+
+LARGEST_EVENT: Final = 256 * 1024
+"""Bytes; a larger event travels as a reference to itself."""
+
+DeclareWork = Callable[[Role, AgentType], Awaitable[None]]
+"""Makes the broker have the queues of an agent type."""
+
+
+class Relay:
+    """Publishes batches of events."""
+
+    def __init__(self, publisher: Publisher, declare_work: DeclareWork) -> None:
+        self._publisher = publisher
+        self._declare_work = declare_work
+
+    async def __call__(self, events: Sequence[Recorded[Event]]) -> None:
+        """Publish events and the work in them, and return when all of it is confirmed."""
+        await self._insist([message for event in events for message in messages_of(event)])
+
+    async def publish_work(self, dispatched: Sequence[Recorded[Event]]) -> None:
+        """Publish work again that may have been lost with its queue."""
+        await self._insist([work for event in dispatched for work in work_of(event)])
+
+    async def _insist(self, messages: Sequence[Message]) -> None:
+        owed = messages
+        while owed:
+            outcomes = await self._publisher.publish_all(owed)
+            failed: list[tuple[Message, Outcome]] = [
+                (message, outcome)
+                for message, outcome in zip(owed, outcomes, strict=True)
+                if outcome != "confirmed"
+            ]
+            if failed:
+                await self._make_way(failed)
+                await asyncio.sleep(reconnect_interval())
+            owed = [message for message, _ in failed]
+
+    async def _make_way(self, failed: Sequence[tuple[Message, Outcome]]) -> None:
+        kinds = {_kind(message) for message, outcome in failed if outcome == "unroutable"}
+        log.warning("relay.repeats", messages=len(failed), unroutable=sorted(kinds))
+        for role, agent_type in sorted(kinds):
+            await self._declare_work(role, agent_type)
+
+
+def messages_of(recorded: Recorded[Event]) -> list[Message]:
+    """Return what is published of one event."""
+    body = encode_recorded(recorded)
+    shown = encode_reference(recorded) if len(body) > LARGEST_EVENT else body
+    fact = Message(
+        exchange=EVENTS,
+        key=recorded.event.type,
+        body=shown,
+        message_id=recorded.id,
+        type=recorded.event.type,
+        mandatory=False,
+    )
+    return [fact, *work_of(recorded, body)]
+
+
+def work_of(recorded: Recorded[Event], body: bytes | None = None) -> list[Message]:
+    """Return the work that an event dispatches: its own body, on its way to an agent."""
+    event = recorded.event
+    if not isinstance(event, TaskDispatched):
+        return []
+    if event.delay:
+        exchange, key = RETRY, retry_key(event.delay, event.role, event.agent, event.lane)
+    else:
+        exchange, key = WORK, work_key(event.role, event.agent, event.lane)
+    return [
+        Message(
+            exchange=exchange,
+            key=key,
+            body=encode_recorded(recorded) if body is None else body,
+            message_id=derived_id(recorded.id, "work"),
+            type=event.type,
+        )
+    ]
+
+
+def _kind(message: Message) -> tuple[Role, AgentType]:
+    role, agent_type, _ = message.key.split(".")[-3:]
+    return ("planning" if role == "planning" else "execution"), agent_type.upper()

@@ -24,6 +24,7 @@ from bus.refusals import (
     UnsupportedSpecVersion,
 )
 from domain.deciders import EVENTS, PUBLIC_REPORTS
+from domain.plan import PlanCreated
 from domain.recorded import Recorded, Report
 from tests.wire import messages
 
@@ -82,6 +83,7 @@ def test_a_reader_passes_over_the_fields_of_a_newer_event() -> None:
     envelope["laterattribute"] = "x"
     read = decode_recorded(json.dumps(envelope).encode(), EVENTS)
     assert read == created
+    assert isinstance(read.event, PlanCreated)
     assert read.event.goal.constraints.model_extra == {"colour": "red"}
 
 

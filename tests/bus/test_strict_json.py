@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -74,6 +75,13 @@ def slowly(raw: bytes) -> Any:  # noqa: C901 # each check stands alone
     return value
 
 
+def is_written_by_orjson(value: object) -> bool:
+    try:
+        return bool(orjson.dumps(value))
+    except TypeError:
+        return False
+
+
 PIECES = st.sampled_from(
     [
         '{"a":1}',
@@ -122,6 +130,8 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 TEXTS = st.one_of(
+    VALUES.map(lambda value: json.dumps(value, separators=(",", ":")).encode()),
+    VALUES.filter(is_written_by_orjson).map(orjson.dumps),
     VALUES.map(lambda value: json.dumps(value).encode()),
     VALUES.map(lambda value: json.dumps(value, ensure_ascii=False).encode(errors="replace")),
     st.lists(PIECES, max_size=6).map(lambda pieces: "".join(pieces).encode()),

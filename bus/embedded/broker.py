@@ -118,6 +118,7 @@ class EmbeddedBroker:
         if self._server is None:
             return
         self._server.close()
+        self.turn.begin(asyncio.get_running_loop().time())
         gone = list(self._connections.values())
         for connection in list(self._connections):
             connection.shut()
@@ -163,7 +164,7 @@ class EmbeddedBroker:
 
     def settle(self) -> None:
         """Finish this turn."""
-        self.turn.settle(asyncio.get_running_loop().time())
+        self.turn.settle()
         if self._waiting and self.memory.has_room:
             waiting = list(self._waiting)
             self._waiting.clear()

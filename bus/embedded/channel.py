@@ -93,6 +93,7 @@ class Channel:
             tag, bits = wire.read_settlement(arguments)
             for delivery in self.deliveries.take(tag, multiple=bool(bits & 1)):
                 delivery.queue.settle(delivery.entry)
+            self._wake_if_limited()
         elif method == wire.NACK:
             tag, bits = wire.read_settlement(arguments)
             self._refuse(tag, multiple=bool(bits & 1), requeue=bool(bits & 2))
@@ -364,6 +365,7 @@ class Channel:
 
     def _refuse(self, tag: int, *, multiple: bool, requeue: bool) -> None:
         deliveries = self.deliveries.take(tag, multiple=multiple)
+        self._wake_if_limited()
         if not requeue:
             for delivery in deliveries:
                 delivery.queue.reject(delivery.entry)
@@ -380,6 +382,10 @@ class Channel:
         """Let the queues look whether they can deliver now."""
         for consumer in self._consumers.values():
             self.vhost.turn.drain(consumer.queue)
+
+    def _wake_if_limited(self) -> None:
+        if self.deliveries.limit:
+            self.wake()
 
     def _send(self, command: Frame) -> None:
         self._link.send(frame.marshal(command, self.number))

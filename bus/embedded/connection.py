@@ -88,6 +88,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read as many frames as have arrived, then finish the turn."""
         self._heard = self._loop.time()
+        self._host.turn.begin(self._heard)
         try:
             self._read(self._tail + data if self._tail else data)
         except AmqpRefused as refusal:
@@ -99,6 +100,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give back everything the client held."""
         del exc
+        self._host.turn.begin(self._loop.time())
         self._timer.cancel()
         self._is_closing = True
         self._can_write = False
@@ -119,6 +121,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Deliver again."""
         self._can_write = True
+        self._host.turn.begin(self._loop.time())
         for channel in self._channels.values():
             channel.wake()
         self._host.settle()

@@ -28,10 +28,10 @@ class House(Protocol):
     memory: Memory
 
     def now(self) -> float:
-        """Return the time of the event loop, in seconds."""
+        """Return when this turn began, in seconds of the event loop."""
         ...
 
-    def at(self, when: float, act: Callable[[float], None]) -> TimerHandle:
+    def at(self, when: float, act: Callable[[], None]) -> TimerHandle:
         """Begin a turn at a time of the event loop."""
         ...
 
@@ -114,6 +114,7 @@ class Queue:
         if not self._backlog.count:
             return None
         entry = self._backlog.pop()
+        self._wake()
         if acknowledged:
             self.unacked += 1
         else:
@@ -190,7 +191,7 @@ class Queue:
             self._farewell.cancel()
         self._farewell = self._house.at(self._house.now() + expires, self._leave)
 
-    def _leave(self, _now: float) -> None:
+    def _leave(self) -> None:
         self._farewell = None
         if not self.readers.count and not self.is_deleted:
             self._house.drop(self)
@@ -246,7 +247,6 @@ class Queue:
         if when < NEVER:
             self._expiry = self._house.at(when, self._on_expiry)
 
-    def _on_expiry(self, now: float) -> None:
+    def _on_expiry(self) -> None:
         self._expiry = None
         self._house.turn.drain(self)
-        del now

@@ -94,7 +94,6 @@ def read_settings(
             durable=durable,
             exclusive=exclusive,
             auto_delete=auto_delete,
-            overflow=arguments.get("x-overflow"),
         )
     return QueueSettings(
         is_durable=durable,
@@ -157,17 +156,13 @@ def _check_number(argument: str, arguments: FieldTable, where: str) -> None:
         raise ChannelRefused(406, f"invalid arg '{argument}' {where}: {value} is out of range")
 
 
-def _check_quorum(
-    where: str, *, durable: bool, exclusive: bool, auto_delete: bool, overflow: FieldValue
-) -> None:
+def _check_quorum(where: str, *, durable: bool, exclusive: bool, auto_delete: bool) -> None:
     if not durable:
         raise ChannelRefused(406, f"invalid property 'non-durable' {where}")
     if exclusive:
         raise ChannelRefused(406, f"invalid property 'exclusive-owner' {where}")
     if auto_delete:
         raise ChannelRefused(406, f"invalid property 'auto-delete' {where}")
-    if overflow == "reject-publish-dlx":
-        raise ChannelRefused(406, f"invalid arg 'x-overflow' {where}: 'reject-publish-dlx'")
 
 
 def _number(arguments: FieldTable, name: str, default: float) -> float:

@@ -29,8 +29,13 @@ class Turn:
     """The open work of this turn of the event loop."""
 
     def __init__(self) -> None:
+        self.now = 0.0  # of the event loop, in seconds; it stands still during a turn
         self._queues: dict[Drainable, None] = {}
         self._connections: dict[Flushable, None] = {}
+
+    def begin(self, now: float) -> None:
+        """Begin a turn."""
+        self.now = now
 
     def drain(self, queue: Drainable) -> None:
         """Note that a queue may have something to deliver."""
@@ -40,13 +45,13 @@ class Turn:
         """Note that a connection has unsent frames."""
         self._connections[connection] = None
 
-    def settle(self, now: float) -> None:
+    def settle(self) -> None:
         """Finish all open work; what it causes meanwhile is finished too."""
         while self._queues or self._connections:
             while self._queues:
                 queue = next(iter(self._queues))
                 del self._queues[queue]
-                queue.drain(now)
+                queue.drain(self.now)
             connections = list(self._connections)
             self._connections.clear()
             for connection in connections:

@@ -53,15 +53,16 @@ class VirtualHost:
         self._routes: dict[tuple[str, str], tuple[Queue, ...]] = {}
 
     def now(self) -> float:
-        """Return the time of the event loop, in seconds."""
-        return self._loop.time()
+        """Return when this turn began, in seconds of the event loop."""
+        return self.turn.now
 
-    def at(self, when: float, act: Callable[[float], None]) -> asyncio.TimerHandle:
+    def at(self, when: float, act: Callable[[], None]) -> asyncio.TimerHandle:
         """Begin a turn at a time of the event loop."""
 
         def begin() -> None:
-            # a loop may call a little early; the reader of the clock must not see that
-            act(max(when, self._loop.time()))
+            # a loop may call a little early, and what is due must be seen to be due
+            self.turn.begin(max(when, self._loop.time()))
+            act()
             self._settle()
 
         return self._loop.call_at(when, begin)
@@ -96,7 +97,7 @@ class VirtualHost:
                 outlet.deliver_reply(message)
             return outlet is not None, True
         queues = self.route(exchange, message)
-        now = self._loop.time()
+        now = self.turn.now
         accepted = True
         for queue in queues:
             accepted = queue.publish(message, now) and accepted
@@ -170,7 +171,7 @@ class VirtualHost:
             exchange=exchange.name,
             routing_key=queue.settings.dead_letter_key,
         )
-        now = self._loop.time()
+        now = self.turn.now
         for target in self.route(exchange, dead):
             if reason == "rejected" or not is_cycle(dead, target.name):
                 target.publish(dead, now)

@@ -162,11 +162,12 @@ class Child:
                 return
             pause = self._after_crash()
             await asyncio.sleep(pause)
-            self._restarts += 1
             try:
                 await self._launch()
             except OSError as error:
                 _LOG.error("%s cannot be started: %s", self.program.name, error)
+            else:
+                self._restarts += 1
 
     async def _until_it_ends(self) -> None:
         process = self._process

@@ -1,7 +1,6 @@
 """What the loops of the protocol need of the world: small, so that a simulation can play it."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -86,6 +85,9 @@ class Leadership(Protocol):
     It only avoids waste: correctness rests on versions, epochs and derived ids.
     """
 
-    def lead(self, duty: str) -> AbstractAsyncContextManager[None]:
-        """Wait for the lead and hold it for the time of the context."""
+    async def lead(self, duty: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work whenever this process has the lead, until cancelled.
+
+        The work is cancelled when the lead is lost, and begun again when it is won again.
+        """
         ...

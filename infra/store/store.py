@@ -5,14 +5,15 @@ time, so that a handful of threads is plenty.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import reduce
 from typing import Any, TypeVar
 from weakref import WeakSet
 
 import psycopg
+import structlog
 from eventsourcing.persistence import IntegrityError, PersistenceError
 
 from bus.ports import StreamMoved
@@ -25,6 +26,7 @@ from infra.store.mapping import from_stored, to_stored
 from infra.store.recorders import Datastore, EventRecorder, Limits, SnapshotRecorder
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 class DatabaseUnavailable(Unavailable):
@@ -106,21 +108,25 @@ class PostgresStore:
 
     def log(self) -> "PostgresLog":
         """Return the log for one follower: each is woken on its own."""
-        log = PostgresLog(self)
-        self._logs.add(log)
-        return log
+        followed = PostgresLog(self)
+        self._logs.add(followed)
+        return followed
 
-    @asynccontextmanager
-    async def lead(self, duty: str) -> AsyncGenerator[None]:
-        """Wait for the lead of a duty, and hold it for the time of the context.
+    async def lead(self, duty: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work whenever this process has the lead, until cancelled.
 
-        PostgreSQL gives it back when the connection ends, however it ends.
+        PostgreSQL gives the lead back when the connection ends, however it ends.
         """
-        connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
-        async with connection:
-            while not await _try_lock(connection, duty):  # noqa: ASYNC110 # another process has it
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+                async with connection:
+                    while not await _try_lock(connection, duty):  # noqa: ASYNC110 # it is another process's
+                        await asyncio.sleep(0.25)
+                    await _while_alive(connection, work)
+            except psycopg.Error as error:
+                log.warning("lead.waits", duty=duty, why=str(error).strip())
                 await asyncio.sleep(0.25)
-            yield
 
     def _load(self, stream: str) -> tuple[Any, int]:
         decider = decider_of(stream)
@@ -161,8 +167,8 @@ class PostgresStore:
             raise DatabaseUnavailable(error) from error
 
     def _wake(self) -> None:
-        for log in self._logs:
-            log.appended.set()
+        for followed in self._logs:
+            followed.appended.set()
 
     async def _listen(self) -> None:
         """Wake followers when another process appends; a lost connection costs only the wake-up."""
@@ -199,3 +205,26 @@ async def _try_lock(connection: psycopg.AsyncConnection[Any], duty: str) -> bool
     cursor = await connection.execute("select pg_try_advisory_lock(hashtext(%s))", [duty])
     row = await cursor.fetchone()
     return row is not None and bool(row[0])
+
+
+async def _while_alive(
+    connection: psycopg.AsyncConnection[Any], work: Callable[[], Awaitable[None]]
+) -> None:
+    """Work as long as the connection that holds the lock lives."""
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(1)
+            await connection.execute("select 1")
+
+    working = asyncio.ensure_future(work())
+    watching = asyncio.create_task(watch(), name="lead.watch")
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        ended = await asyncio.gather(working, watching, return_exceptions=True)
+    for outcome in ended:
+        if isinstance(outcome, Exception):
+            raise outcome

@@ -1,0 +1,219 @@
+"""The lease keeper: hears heartbeats, and moves what their silence has lost.
+
+A lease is kept by being named in heartbeats. One that nobody names any more becomes ``task.lost``,
+and the run dispatches its next epoch. Work that no agent ever took, and that is not in its queue
+either, is published again: the broker may lose everything, the log does not.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from bus.ports import Clock
+from bus.recorder import Recorder
+from bus.relay import Relay
+from bus.signals import Heartbeat
+from domain.agent import AgentStatus, Health, agent_stream
+from domain.errors import Refused, TaskloomError, Unavailable
+from domain.leases import Attempt, AttemptKey, Sightings, WorkKind, judge
+from domain.policies import AnyReport, Event
+from domain.recorded import Recorded, Report, derived_id
+from domain.run_events import TaskLost
+
+log = structlog.get_logger(__name__)
+
+ACTOR = "taskloom.leases"
+
+
+class Attempts(Protocol):
+    """The attempts that have not ended, as far as the log has been followed."""
+
+    async def unfinished(self, *, before: datetime) -> Sequence[Attempt]:
+        """Return those that were dispatched or started before a time."""
+        ...
+
+    async def dispatched(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
+        """Return the events that dispatched attempts."""
+        ...
+
+
+class Presence(Protocol):
+    """What agents' heartbeats said last, for whoever asks."""
+
+    async def seen(self, heartbeats: Sequence[Heartbeat], at: datetime) -> None:
+        """Keep the latest heartbeats."""
+        ...
+
+    async def agents(self) -> Sequence[str]:
+        """Return the ids of the agents that were ever seen and have not said goodbye."""
+        ...
+
+
+class Depths(Protocol):
+    """How many messages wait on the broker."""
+
+    async def reports(self) -> int:
+        """Return how many reports wait to be recorded."""
+        ...
+
+    async def work(self, kind: WorkKind) -> int:
+        """Return how many tasks of a kind wait for an agent."""
+        ...
+
+
+@dataclass(slots=True)
+class _Heard:
+    since: datetime
+    agents: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    attempts: dict[AttemptKey, datetime] = field(default_factory=dict[AttemptKey, datetime])
+    news: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
+    health: dict[str, Health] = field(default_factory=dict[str, Health])
+
+
+class LeaseKeeper:
+    """Judges attempts by what heartbeats say."""
+
+    def __init__(
+        self,
+        *,
+        attempts: Attempts,
+        presence: Presence,
+        depths: Depths,
+        recorder: Recorder,
+        relay: Relay,
+        clock: Clock,
+        lease: timedelta,
+    ) -> None:
+        self._attempts = attempts
+        self._presence = presence
+        self._depths = depths
+        self._recorder = recorder
+        self._relay = relay
+        self._clock = clock
+        self._lease = lease
+        self._heard = _Heard(clock.now())
+
+    def hear(self, heartbeat: Heartbeat) -> None:
+        """Take note of a heartbeat."""
+        now = self._clock.now()
+        self._heard.agents[heartbeat.agent_id] = now
+        self._heard.news[heartbeat.agent_id] = heartbeat
+        for task in heartbeat.tasks:
+            self._heard.attempts[(task.run_id, task.task_id, task.epoch)] = now
+
+    async def run(self) -> None:
+        """Judge again and again until cancelled."""
+        self._heard = _Heard(self._clock.now())
+        pause = self._lease.total_seconds() / 5
+        while True:
+            try:
+                await self._look_for_agents()
+                while True:
+                    await asyncio.sleep(pause)
+                    await self.sweep()
+            except Unavailable as error:
+                log.warning("leases.wait", why=str(error))
+                await asyncio.sleep(pause)
+
+    async def sweep(self) -> None:
+        """Judge once."""
+        now = self._clock.now()
+        news, self._heard.news = self._heard.news, {}
+        if news:
+            await self._presence.seen(list(news.values()), now)
+        await self._tell_health(now)
+        late = await self._attempts.unfinished(before=now - self._lease)
+        if late:
+            await self._settle(late, now)
+        self._forget(now)
+
+    async def _settle(self, late: Sequence[Attempt], now: datetime) -> None:
+        kinds = sorted({attempt.kind for attempt in late if attempt.state == "dispatched"})
+        crowded = {kind for kind in kinds if await self._depths.work(kind)}
+        heard = self._heard
+        verdict = judge(
+            late,
+            Sightings(since=heard.since, agents=heard.agents, attempts=heard.attempts),
+            now,
+            lease=self._lease,
+            has_backlog=await self._depths.reports() > 0,
+            crowded=crowded,
+        )
+        if verdict.lost:
+            log.warning("leases.lost", attempts=len(verdict.lost))
+            await self._record([_lost(attempt, now) for attempt in verdict.lost])
+        if verdict.owed:
+            log.warning("leases.owed", attempts=len(verdict.owed))
+            await self._relay.publish_work(await self._attempts.dispatched(verdict.owed))
+        for attempt in (*verdict.lost, *verdict.owed):
+            # The view and the queue need time to show what was done about it.
+            heard.attempts[attempt.key] = now
+
+    async def _look_for_agents(self) -> None:
+        """Take agents that were there before for alive until they are silent for a lease."""
+        for agent_id in await self._presence.agents():
+            self._heard.agents.setdefault(agent_id, self._clock.now())
+
+    async def _tell_health(self, now: datetime) -> None:
+        reports: list[Report[AnyReport]] = []
+        for agent_id, at in self._heard.agents.items():
+            is_silent = now - at > self._lease
+            health: Health = "offline" if is_silent else "healthy"
+            if self._heard.health.get(agent_id, "healthy") == health:
+                continue
+            reason = f"no heartbeat since {at:%H:%M:%S} UTC" if is_silent else "heard again"
+            status = AgentStatus(
+                agent_id=agent_id,
+                lifecycle="recovering" if is_silent else "ready",
+                health=health,
+                reason=reason,
+            )
+            self._heard.health[agent_id] = health
+            reports.append(_said(status, agent_stream(agent_id), f"{health}/{now}", now))
+        await self._record(reports)
+
+    async def _record(self, reports: Sequence[Report[AnyReport]]) -> None:
+        outcomes = await asyncio.gather(*self._recorder.record_all(reports), return_exceptions=True)
+        for report, outcome in zip(reports, outcomes, strict=True):
+            if isinstance(outcome, Refused):
+                log.info("leases.moot", stream=report.stream, why=str(outcome))
+            elif isinstance(outcome, TaskloomError):
+                raise outcome
+
+    def _forget(self, now: datetime) -> None:
+        """Drop sightings that cannot matter any more, so that memory stays bounded."""
+        old = now - self._lease * 10
+        heard = self._heard
+        heard.attempts = {key: at for key, at in heard.attempts.items() if at > old}
+        heard.agents = {
+            agent_id: at
+            for agent_id, at in heard.agents.items()
+            if at > old or heard.health.get(agent_id) != "offline"
+        }
+
+
+def _lost(attempt: Attempt, now: datetime) -> Report[AnyReport]:
+    body = TaskLost(
+        run_id=attempt.run_id,
+        task_id=attempt.task_id,
+        epoch=attempt.epoch,
+        agent_id=attempt.agent_id or "unknown",
+        reason=f"{attempt.agent_id} has not named it in its heartbeats for a lease",
+    )
+    return _said(body, attempt.run_id, f"{attempt.task_id}/{attempt.epoch}/lost", now)
+
+
+def _said(body: AnyReport, stream: str, purpose: str, now: datetime) -> Report[AnyReport]:
+    report_id = derived_id(stream, purpose)
+    return Report(
+        id=report_id,
+        stream=stream,
+        body=body,
+        said_at=now,
+        actor=ACTOR,
+        correlation_id=report_id,
+    )

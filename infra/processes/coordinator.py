@@ -1,0 +1,109 @@
+"""The coordinator: records what is said, relays what is recorded, and keeps the leases.
+
+Any number of them may run. One leads and works; the others wait for its lead to be free. The lead
+only avoids waste: two at once would be slower, not wrong.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import structlog
+from aio_pika import RobustConnection
+from psycopg_pool import AsyncConnectionPool
+
+from bus.connect import connect
+from bus.consuming import Consumer
+from bus.dead_letter_keeper import DeadLetterKeeper
+from bus.dead_letters import DeadLetters
+from bus.depths import BrokerDepths
+from bus.follower import Follower
+from bus.inbox import Inbox
+from bus.leases import LeaseKeeper
+from bus.ports import SystemClock
+from bus.publishing import Publisher
+from bus.reactions import Reactions
+from bus.recorder import Recorder
+from bus.relay import Relay
+from bus.signals import listen
+from bus.topology import DEAD, REPORTS, declare, declare_work, topology
+from domain.values import AgentType, Role
+from infra.processes.parts import open_pool, open_store, required
+from infra.settings import Settings
+from infra.store.attempts import OpenAttempts
+from infra.store.dead_letters import DeadLetterTable
+from infra.store.presence import PresenceTable
+from infra.store.store import PostgresStore
+from projections.attempts import ATTEMPTS
+from projections.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+PREFETCH = 2_000
+"""Reports that may be unanswered: four groups."""
+
+
+async def run(settings: Settings) -> None:
+    """Coordinate until cancelled."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings))
+        pool = await stack.enter_async_context(open_pool(settings))
+        await store.lead("coordinator", lambda: _coordinate(settings, store, pool))
+
+
+async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConnectionPool) -> None:
+    url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
+    async with AsyncExitStack() as stack:
+        publishing = await stack.enter_async_context(await connect(url, name="coordinator.publish"))
+        consuming = await stack.enter_async_context(await connect(url, name="coordinator.consume"))
+        broker = _Declared(publishing)
+        await broker.everything()
+        publisher = await stack.enter_async_context(Publisher(publishing))
+        recorder = Recorder(store, SystemClock())
+        relay = Relay(publisher, broker.work)
+        keeper = LeaseKeeper(
+            attempts=OpenAttempts(pool, store.log()),
+            presence=PresenceTable(pool),
+            depths=BrokerDepths(consuming),
+            recorder=recorder,
+            relay=relay,
+            clock=SystemClock(),
+            lease=timedelta(seconds=settings.agents.lease),
+        )
+        await listen(consuming, keeper.hear)
+        inbox = Inbox(
+            Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything),
+            recorder,
+            DeadLetters(publisher),
+        )
+        dead = DeadLetterKeeper(
+            Consumer(consuming, DEAD, prefetch=100, declare=broker.everything),
+            DeadLetterTable(pool),
+        )
+        followers = [
+            Follower("relay", relay, events=store.log(), positions=store),
+            Follower("reactions", Reactions(recorder), events=store.log(), positions=store),
+        ]
+        attempts = Runner(views=[ATTEMPTS], log=store.log(), pool=pool)
+        await attempts.prepare()
+        log.info("coordinator.leads")
+        async with asyncio.TaskGroup() as tasks:
+            for loop in (recorder, inbox, dead, keeper, attempts, *followers):
+                tasks.create_task(loop.run(), name=type(loop).__name__)
+
+
+class _Declared:
+    """Makes the broker have what is needed, over a channel for the purpose."""
+
+    def __init__(self, connection: RobustConnection) -> None:
+        self._connection = connection
+
+    async def everything(self) -> None:
+        """Declare the topology; where all of it is there, nothing changes."""
+        async with self._connection.channel() as channel:
+            await declare(channel, topology())
+
+    async def work(self, role: Role, agent_type: AgentType) -> None:
+        """Declare the queues of an agent type that nobody has heard of before."""
+        async with self._connection.channel() as channel:
+            await declare_work(channel, role, agent_type)

@@ -1,0 +1,59 @@
+"""The parts that several processes are made of."""
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from domain.errors import Unavailable
+from infra.settings import Settings
+from infra.store.recorders import Limits
+from infra.store.store import PostgresStore
+
+
+class NotConfigured(Unavailable):
+    """A process lacks a setting that it cannot do without."""
+
+    code = "not-configured"
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"{variable} is not set; set it, or start everything with `taskloom up`")
+
+
+def required(value: str | None, variable: str) -> str:
+    """Return a setting that has to be there.
+
+    Raises:
+        NotConfigured: It is not.
+    """
+    if not value:
+        raise NotConfigured(variable)
+    return value
+
+
+def open_store(settings: Settings) -> PostgresStore:
+    """Return the store, to be entered."""
+    limits = Limits(
+        lock=settings.db.lock_timeout,
+        idle_in_transaction=settings.db.idle_in_transaction_timeout,
+        statement=settings.db.statement_timeout,
+        connect=settings.db.connect_timeout,
+    )
+    return PostgresStore(required(settings.db.dsn, "TASKLOOM_DB__DSN"), limits=limits)
+
+
+def open_pool(settings: Settings) -> AsyncConnectionPool:
+    """Return a pool of connections for views and tables, to be entered."""
+
+    async def configure(connection: AsyncConnection) -> None:
+        await connection.set_autocommit(True)
+        timeout = f"{round(settings.db.statement_timeout * 1000)}ms"
+        await connection.execute("select set_config('statement_timeout', %s, false)", [timeout])
+
+    return AsyncConnectionPool(
+        required(settings.db.dsn, "TASKLOOM_DB__DSN"),
+        min_size=1,
+        max_size=settings.db.pool_max,
+        timeout=settings.db.connect_timeout,
+        configure=configure,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.migrations import upgrade
 from tests.support.databases import fresh_database
 from tests.support.ground import requires_real
 from tests.support.services import Servers
@@ -80,15 +81,23 @@ def rabbitmq_url(servers: Servers) -> str:
 
 @pytest.fixture(scope="session")
 def template_database(postgres_dsn: str) -> Iterator[str]:
-    """The connection URL of the database that ``database`` copies."""
-    with fresh_database(postgres_dsn, template="template0") as dsn:
+    """The connection URL of the migrated database that ``database`` copies."""
+    with fresh_database(postgres_dsn) as dsn:
+        upgrade(dsn)
         yield dsn
 
 
 @pytest.fixture
 def database(postgres_dsn: str, template_database: str) -> Iterator[str]:
-    """The connection URL of a fresh database, dropped after the test."""
+    """The connection URL of a fresh, migrated database, dropped after the test."""
     with fresh_database(postgres_dsn, template=template_database.rpartition("/")[2]) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_database(postgres_dsn: str) -> Iterator[str]:
+    """The connection URL of a database with nothing in it, dropped after the test."""
+    with fresh_database(postgres_dsn) as dsn:
         yield dsn
 
 

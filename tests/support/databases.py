@@ -64,7 +64,7 @@ def _postgres_cluster(ground: Ground) -> str:
 
 
 @contextmanager
-def fresh_database(server: str, template: str = "template1") -> Generator[str]:
+def fresh_database(server: str, template: str = "template0") -> Generator[str]:
     """Make a database of its own from a template, and drop it afterwards."""
     name = f"taskloom_test_{uuid.uuid4().hex[:12]}"
     with closing(psycopg.connect(server, autocommit=True)) as connection:

@@ -3,6 +3,8 @@ import pika
 import psycopg
 import pytest
 
+from infra.migrations import pending
+
 
 def test_every_test_gets_a_database_of_its_own(database: str) -> None:
     with psycopg.connect(database) as connection:
@@ -12,9 +14,14 @@ def test_every_test_gets_a_database_of_its_own(database: str) -> None:
     assert name[0].startswith("taskloom_test_")
 
 
-def test_a_database_of_its_own_is_empty(database: str) -> None:
+def test_a_database_of_its_own_is_migrated_and_holds_nothing_else(database: str) -> None:
+    assert pending(database) == []
     with psycopg.connect(database) as connection:
         assert connection.execute("select to_regclass('mine')").fetchone() == (None,)
+
+
+def test_an_empty_database_is_not_migrated(empty_database: str) -> None:
+    assert pending(empty_database) != []
 
 
 @pytest.mark.parametrize("turn", [1, 2])

@@ -1,13 +1,13 @@
 """Follows the log and keeps views up to date: rows and position in one transaction."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
 
 import psycopg
+import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from bus.ports import Log
@@ -18,7 +18,7 @@ from projections.positions import advance, forgive, lock, prepare, read_position
 from projections.table import Table
 from projections.view import AnyView
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ class Runner:
             try:
                 return await work()
             except WORLD as error:
-                logger.warning("views wait", extra={"reason": str(error), "seconds": pause})
+                log.warning("views.wait", seconds=pause, why=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, 2.0)
 
@@ -146,14 +146,12 @@ class Runner:
     async def _stop(self, stopped: Followed, recorded: Recorded[Event], error: Exception) -> None:
         stopped.has_stopped = True
         reason = f"{type(error).__name__}: {error}"[:2_000]
-        logger.error(
-            "view stopped",
-            extra={
-                "view": stopped.view.name,
-                "position": recorded.position,
-                "type": recorded.type,
-                "reason": reason,
-            },
+        log.error(
+            "view.stopped",
+            view=stopped.view.name,
+            position=recorded.position,
+            type=recorded.type,
+            why=reason,
             exc_info=error,
         )
         async with self._pool.connection() as connection:

@@ -1,0 +1,15 @@
+"""All views there are."""
+
+from projections.agents import AGENTS
+from projections.attempts import ATTEMPTS
+from projections.executions import EXECUTIONS
+from projections.graphs import GRAPHS
+from projections.plans import PLANS
+from projections.tasks import TASKS
+from projections.timeline import TIMELINE
+from projections.view import AnyView
+
+PROJECTED: tuple[AnyView, ...] = (PLANS, GRAPHS, EXECUTIONS, TASKS, AGENTS, TIMELINE)
+"""What the projector keeps."""
+
+VIEWS: tuple[AnyView, ...] = (*PROJECTED, ATTEMPTS)

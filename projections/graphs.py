@@ -1,0 +1,75 @@
+"""The task graphs of plans, as they were planned: written once a revision."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from domain.plan import PlanReady
+from domain.policies import Event
+from domain.recorded import Recorded
+from domain.tasks import Task
+from domain.values import JsonObject
+from projections.table import Connection
+from projections.view import Key, View
+
+_TASKS = TypeAdapter(tuple[Task, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRow:
+    """The latest graph of one plan."""
+
+    plan_id: str
+    revision: int
+    tasks: Sequence[JsonObject]
+    position: int
+
+
+def keys(recorded: Recorded[Event]) -> Sequence[Key]:
+    """Return nothing: a graph is written whole, whatever was there before."""
+    del recorded
+    return ()
+
+
+def fold(
+    rows: Mapping[Key, GraphRow], recorded: Recorded[Event]
+) -> Iterable[tuple[Key, GraphRow | None]]:
+    """Return the plan's graph after one more event."""
+    del rows
+    event = recorded.event
+    if isinstance(event, PlanReady):
+        yield (
+            (event.plan_id,),
+            GraphRow(
+                plan_id=event.plan_id,
+                revision=event.revision,
+                tasks=_TASKS.dump_python(event.tasks, mode="json"),
+                position=recorded.position,
+            ),
+        )
+
+
+GRAPHS = View(
+    name="graphs",
+    version=1,
+    row=GraphRow,
+    key=("plan_id",),
+    columns="""
+        plan_id text collate "C", revision int not null, tasks jsonb not null,
+        position bigint not null
+    """,
+    hears=frozenset({PlanReady}),
+    keys=keys,
+    fold=fold,
+    is_a_log=True,
+)
+
+
+async def read_graph(connection: Connection, plan_id: str) -> Sequence[Task]:
+    """Return the tasks of a plan's latest graph; none, where it is not planned yet."""
+    cursor = await connection.execute(
+        "select tasks from views.graphs_1 where plan_id = %s", [plan_id]
+    )
+    row = await cursor.fetchone()
+    return () if row is None else _TASKS.validate_python(row[0])

@@ -1,0 +1,198 @@
+"""Plans: what was wanted, and where it stands."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from psycopg.rows import class_row
+
+from domain.graph import depths
+from domain.plan import (
+    PlanCancelled,
+    PlanCompleted,
+    PlanCreated,
+    PlanFailed,
+    PlanReady,
+    PlanStarted,
+    PlanStatus,
+    planning_run_of,
+)
+from domain.policies import Event
+from domain.recorded import Recorded
+from domain.schedule import critical_path
+from domain.values import JsonObject, Priority
+from projections.table import Connection
+from projections.view import Key, View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """One plan; its graph is in a view of its own, so that nothing rewrites it."""
+
+    plan_id: str
+    title: str
+    domain: str
+    priority: Priority
+    goal: JsonObject
+    options: JsonObject
+    status: PlanStatus
+    created_at: datetime
+    updated_at: datetime
+    planned_at: datetime | None = None
+    """When it got its graph."""
+
+    ended_at: datetime | None = None
+    planning_run_id: str | None = None
+    """The run that plans it, unless it came with a graph of its own."""
+
+    runs: Sequence[str] = ()
+    """Every execution there was, the latest last."""
+
+    reason: str = ""
+    revision: int = 0
+    task_count: int = 0
+    edge_count: int = 0
+    agents: Sequence[str] = ()
+    """The agent types its tasks need, sorted."""
+
+    critical_path_length: int | None = None
+    """How many tasks are on the critical path."""
+
+    depth: int | None = None
+    makespan_seconds: float | None = None
+    """From start to end when no task ever waits for an agent."""
+
+    work_seconds: float | None = None
+    parallelization_ratio: float | None = None
+    cost: float | None = None
+    actor: str = ""
+    position: int
+    """The last event of the plan."""
+
+
+def keys(recorded: Recorded[Event]) -> Sequence[Key]:
+    """Return the plan an event speaks of."""
+    return ((recorded.stream,),)
+
+
+def fold(
+    rows: Mapping[Key, PlanRow], recorded: Recorded[Event]
+) -> Iterable[tuple[Key, PlanRow | None]]:
+    """Return the plan's row after one more event."""
+    key = (recorded.stream,)
+    event = recorded.event
+    if isinstance(event, PlanCreated):
+        yield key, _created(event, recorded)
+        return
+    row = replace(rows[key], updated_at=recorded.at, position=recorded.position)
+    match event:
+        case PlanReady():
+            yield key, _ready(row, event, recorded.at)
+        case PlanStarted(run_id=run_id):
+            runs = [*row.runs, run_id]
+            yield key, replace(row, status="running", runs=runs, reason="", ended_at=None)
+        case PlanCompleted():
+            yield key, replace(row, status="completed", ended_at=recorded.at)
+        case PlanFailed(reason=reason):
+            yield key, replace(row, status="failed", reason=reason, ended_at=recorded.at)
+        case PlanCancelled(reason=reason):
+            yield key, replace(row, status="cancelled", reason=reason, ended_at=recorded.at)
+        case _:
+            return
+
+
+PLANS = View(
+    name="plans",
+    version=1,
+    row=PlanRow,
+    key=("plan_id",),
+    columns="""
+        plan_id text collate "C", title text not null, domain text not null,
+        priority text not null, goal jsonb not null, options jsonb not null, status text not null,
+        created_at timestamptz not null, updated_at timestamptz not null, planned_at timestamptz,
+        ended_at timestamptz, planning_run_id text, runs text[] not null, reason text not null,
+        revision int not null, task_count int not null, edge_count int not null,
+        agents text[] not null, critical_path_length int, depth int,
+        makespan_seconds double precision, work_seconds double precision,
+        parallelization_ratio double precision, cost double precision, actor text not null,
+        position bigint not null
+    """,
+    indexes=("(created_at, plan_id)",),
+    hears=frozenset(
+        {PlanCreated, PlanReady, PlanStarted, PlanCompleted, PlanFailed, PlanCancelled}
+    ),
+    keys=keys,
+    fold=fold,
+)
+
+
+async def read_plan(connection: Connection, plan_id: str) -> PlanRow | None:
+    """Return one plan, or None where there is none."""
+    async with connection.cursor(row_factory=class_row(PlanRow)) as cursor:
+        await cursor.execute("select * from views.plans_1 where plan_id = %s", [plan_id])
+        return await cursor.fetchone()
+
+
+async def list_plans(
+    connection: Connection,
+    *,
+    status: str | None = None,
+    before: tuple[datetime, str] | None = None,
+    limit: int = 50,
+) -> Sequence[PlanRow]:
+    """Return plans, the newest first; ``before`` continues after the last one of a page."""
+    moment, plan_id = before or (None, None)
+    async with connection.cursor(row_factory=class_row(PlanRow)) as cursor:
+        await cursor.execute(
+            "select * from views.plans_1 where (%(status)s::text is null or status = %(status)s)"
+            " and (%(moment)s::timestamptz is null"
+            "      or (created_at, plan_id) < (%(moment)s, %(plan_id)s::text))"
+            " order by created_at desc, plan_id desc limit %(limit)s",
+            {"status": status, "moment": moment, "plan_id": plan_id, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
+def _created(event: PlanCreated, recorded: Recorded[Event]) -> PlanRow:
+    goal = event.goal
+    return PlanRow(
+        plan_id=event.plan_id,
+        title=goal.title,
+        domain=goal.domain,
+        priority=goal.priority,
+        goal=goal.model_dump(mode="json"),
+        options=event.options.model_dump(mode="json"),
+        status="planning",
+        created_at=recorded.at,
+        updated_at=recorded.at,
+        planning_run_id=None if event.planned else planning_run_of(event.plan_id),
+        actor=recorded.actor,
+        position=recorded.position,
+    )
+
+
+def _ready(row: PlanRow, event: PlanReady, at: datetime) -> PlanRow:
+    tasks = event.tasks
+    path = critical_path(tasks)
+    return replace(
+        row,
+        status="ready",
+        planned_at=at,
+        revision=event.revision,
+        task_count=len(tasks),
+        edge_count=sum(len(task.needs) for task in tasks),
+        agents=sorted({task.agent for task in tasks}),
+        critical_path_length=len(path.path),
+        depth=max(depths(tasks).values(), default=0),
+        makespan_seconds=path.makespan,
+        work_seconds=path.work,
+        parallelization_ratio=path.parallelization_ratio,
+        cost=sum(task.cost for task in tasks),
+    )
+
+
+def estimated_completion(row: PlanRow) -> datetime | None:
+    """Return when it would be done if it started as soon as it was planned, if that is known."""
+    if row.makespan_seconds is None or row.planned_at is None:
+        return None
+    return row.planned_at + timedelta(seconds=row.makespan_seconds)

@@ -1,0 +1,232 @@
+"""Tasks of runs: where each one stands."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from domain.graph import LIMITS
+from domain.policies import Event
+from domain.recorded import Recorded
+from domain.run import TaskStatus
+from domain.run_events import (
+    RunExtended,
+    RunKind,
+    RunStarted,
+    TaskCancelled,
+    TaskCompleted,
+    TaskDispatched,
+    TaskFailed,
+    TaskLost,
+    TaskSkipped,
+    TaskStarted,
+)
+from domain.values import ErrorClass, JsonObject, Role
+from projections.table import Connection
+from projections.view import Key, View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """One task of one run."""
+
+    run_id: str
+    task_id: str
+    number: int
+    """It grows through the graph as it was written, and as it was extended."""
+
+    plan_id: str | None
+    kind: RunKind
+    name: str
+    agent_type: str
+    role: Role
+    action: str
+    needs: Sequence[str]
+    """The tasks that have to end well before it."""
+
+    inputs: dict[str, str]
+    duration_seconds: float
+    cost: float
+    deliverable: bool
+    status: TaskStatus = "pending"
+    epoch: int = 0
+    """The current attempt; 0 before the first."""
+
+    failures: int = 0
+    losses: int = 0
+    agent_id: str | None = None
+    """Who holds the attempt, or held it last."""
+
+    dispatched_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    result: JsonObject | None = None
+    error_class: ErrorClass | None = None
+    reason: str | None = None
+    """Why it failed, was lost or was skipped, the last time it did."""
+
+    position: int
+    """The last event that touched it."""
+
+
+def keys(recorded: Recorded[Event]) -> Sequence[Key]:
+    """Return the tasks an event touches."""
+    event = recorded.event
+    match event:
+        case RunStarted(run_id=run_id, tasks=tasks) | RunExtended(run_id=run_id, tasks=tasks):
+            # The task whose result made the graph grow tells of which plan and kind the run is.
+            because = [(run_id, event.because)] if isinstance(event, RunExtended) else []
+            return [*because, *((run_id, task.id) for task in tasks)]
+        case _:
+            return ((recorded.stream, getattr(event, "task_id")),)  # noqa: B009 # of all that are heard
+
+
+def fold(
+    rows: Mapping[Key, TaskRow], recorded: Recorded[Event]
+) -> Iterable[tuple[Key, TaskRow | None]]:
+    """Return the rows of the tasks an event touches."""
+    event = recorded.event
+    match event:
+        case RunStarted(run_id=run_id, plan_id=plan_id, kind=kind, tasks=tasks):
+            pass
+        case RunExtended(run_id=run_id, tasks=tasks, because=because):
+            plan_id, kind = rows[run_id, because].plan_id, rows[run_id, because].kind
+        case _:
+            key: Key = (recorded.stream, getattr(event, "task_id"))  # noqa: B009 # as in keys
+            yield key, _after(rows[key], event, recorded)
+            return
+    for number, task in enumerate(tasks, start=recorded.version * LIMITS.tasks):
+        row = TaskRow(
+            run_id=run_id,
+            task_id=task.id,
+            number=number,
+            plan_id=plan_id,
+            kind=kind,
+            name=task.name,
+            agent_type=task.agent,
+            role=task.role,
+            action=task.action,
+            needs=task.needs,
+            inputs=task.inputs,
+            duration_seconds=task.duration.total_seconds(),
+            cost=task.cost,
+            deliverable=task.deliverable,
+            position=recorded.position,
+        )
+        yield (run_id, task.id), row
+
+
+def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
+    at, position = recorded.at, recorded.position
+    match event:
+        case TaskDispatched(epoch=epoch):
+            return replace(
+                row,
+                status="dispatched",
+                epoch=epoch,
+                agent_id=None,
+                dispatched_at=at,
+                started_at=None,
+                ended_at=None,
+                position=position,
+            )
+        case TaskStarted(agent_id=agent_id):
+            return replace(
+                row, status="started", agent_id=agent_id, started_at=at, position=position
+            )
+        case TaskCompleted(agent_id=agent_id, result=result):
+            return replace(
+                row,
+                status="completed",
+                agent_id=agent_id,
+                ended_at=at,
+                result=result,
+                position=position,
+            )
+        case TaskFailed(error_class=error_class, reason=reason):
+            return replace(
+                row,
+                status="failed",
+                failures=row.failures + 1,
+                ended_at=at,
+                error_class=error_class,
+                reason=reason,
+                position=position,
+            )
+        case TaskLost(reason=reason):
+            return replace(
+                row,
+                status="lost",
+                losses=row.losses + 1,
+                ended_at=at,
+                reason=reason,
+                position=position,
+            )
+        case TaskSkipped(because=because):
+            reason = f"{because} did not end well"
+            return replace(row, status="skipped", ended_at=at, reason=reason, position=position)
+        case TaskCancelled():
+            return replace(row, status="cancelled", ended_at=at, position=position)
+        case _:
+            return row
+
+
+TASKS = View(
+    name="tasks",
+    version=1,
+    row=TaskRow,
+    key=("run_id", "task_id"),
+    columns="""
+        run_id text collate "C", task_id text collate "C", number bigint not null, plan_id text,
+        kind text not null, name text not null, agent_type text not null, role text not null,
+        action text not null, needs text[] not null, inputs jsonb not null,
+        duration_seconds double precision not null, cost double precision not null,
+        deliverable boolean not null, status text not null, epoch int not null,
+        failures int not null, losses int not null, agent_id text, dispatched_at timestamptz,
+        started_at timestamptz, ended_at timestamptz, result jsonb, error_class text, reason text,
+        position bigint not null
+    """,
+    indexes=("(run_id) where status = 'started'",),
+    hears=frozenset(
+        {
+            RunStarted,
+            RunExtended,
+            TaskDispatched,
+            TaskStarted,
+            TaskCompleted,
+            TaskFailed,
+            TaskLost,
+            TaskSkipped,
+            TaskCancelled,
+        }
+    ),
+    keys=keys,
+    fold=fold,
+)
+
+
+async def read_tasks(connection: Connection, run_id: str) -> Sequence[TaskRow]:
+    """Return the tasks of a run, in the order of its graph."""
+    async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
+        await cursor.execute(
+            "select * from views.tasks_1 where run_id = %s order by number, task_id", [run_id]
+        )
+        return await cursor.fetchall()
+
+
+async def read_task(connection: Connection, run_id: str, task_id: str) -> TaskRow | None:
+    """Return one task of a run, or None where there is none."""
+    async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
+        await cursor.execute(
+            "select * from views.tasks_1 where run_id = %s and task_id = %s", [run_id, task_id]
+        )
+        return await cursor.fetchone()
+
+
+async def statuses_of(connection: Connection, run_id: str) -> Mapping[str, TaskStatus]:
+    """Return where each task of a run stands."""
+    cursor = await connection.execute(
+        "select task_id, status from views.tasks_1 where run_id = %s", [run_id]
+    )
+    return dict(await cursor.fetchall())

@@ -1,0 +1,201 @@
+"""What holds for every view, whatever it shows."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+
+from bus.ports import Log
+from domain.agent import AgentRegistered
+from domain.policies import Event
+from domain.recorded import Recorded
+from projections import runner as runners
+from projections.catalog import VIEWS
+from projections.positions import statuses
+from projections.rebuild import rebuild, verify
+from projections.runner import Runner
+from projections.view import AnyView
+from tests.support.histories import History, a_history
+
+
+async def rows_of(pool: AsyncConnectionPool, view: AnyView) -> Sequence[Mapping[str, Any]]:
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            sql.SQL("select to_jsonb(t) from {} t order by {}").format(
+                sql.Identifier("views", view.table),
+                sql.SQL(", ").join(map(sql.Identifier, view.key)),
+            )
+        )
+        return [row for (row,) in await cursor.fetchall()]
+
+
+def folded_one_by_one(view: AnyView, events: Sequence[Recorded[Event]]) -> dict[Any, Any]:
+    rows: dict[Any, Any] = {}
+    for recorded in events:
+        if type(recorded.event) not in view.hears:
+            continue
+        touched = {key: rows[key] for key in view.keys(recorded) if key in rows}
+        for key, row in list(view.fold(touched, recorded)):
+            rows[key] = row
+            if row is None:
+                del rows[key]
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_fold_needs_only_the_rows_that_it_names(view: AnyView, seed: int) -> None:
+    history = a_history(seed, turns=40)
+    assert folded_one_by_one(view, history.events)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 500])
+async def test_batches_of_any_size_lead_to_the_same_rows(
+    pool: AsyncConnectionPool, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(runners, "BATCH", batch)
+    history = a_history(1, turns=120)
+    runner = Runner(views=VIEWS, log=history, pool=pool)
+    await runner.prepare()
+    assert await runner.catch_up() == len(history.events)
+    for view in VIEWS:
+        kept = await rows_of(pool, view)
+        assert len(kept) == len(folded_one_by_one(view, history.events))
+        assert (await verify(view, log=history, pool=pool)).is_right, view.name
+
+
+async def test_a_seen_event_is_skipped(pool: AsyncConnectionPool) -> None:
+    history = a_history(2)
+    runner = Runner(views=VIEWS, log=history, pool=pool)
+    await runner.prepare()
+    await runner.catch_up()
+    again = Runner(views=VIEWS, log=history, pool=pool)
+    await again.prepare()
+    assert await again.catch_up() == 0
+
+
+async def test_two_runners_of_the_same_views_fold_each_event_once(
+    pool: AsyncConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "BATCH", 10)
+    history = a_history(3)
+    both = [Runner(views=VIEWS, log=history, pool=pool) for _ in range(2)]
+    for runner in both:
+        await runner.prepare()
+    await asyncio.gather(*(runner.catch_up() for runner in both))
+    for view in VIEWS:
+        assert (await verify(view, log=history, pool=pool)).is_right, view.name
+
+
+async def test_a_rebuilt_view_has_the_same_rows(pool: AsyncConnectionPool) -> None:
+    history = a_history(4, turns=40)
+    runner = Runner(views=VIEWS, log=history, pool=pool)
+    await runner.prepare()
+    await runner.catch_up()
+    for view in VIEWS:
+        before = await rows_of(pool, view)
+        seen: list[int] = []
+
+        def progress(view: str, position: int, read: int, seen: list[int] = seen) -> None:
+            seen.append(position)
+
+        reached = await rebuild(view, log=history, pool=pool, progress=progress)
+        assert reached == history.head == seen[-1]
+        assert await rows_of(pool, view) == before
+        assert len(before) > 0
+
+
+async def test_a_rebuild_repairs_a_wrong_row(pool: AsyncConnectionPool) -> None:
+    history = a_history(5)
+    runner = Runner(views=VIEWS, log=history, pool=pool)
+    await runner.prepare()
+    await runner.catch_up()
+    async with pool.connection() as connection:
+        await connection.execute(
+            "update views.executions_1 set completed = completed + 1 where run_id = 'exec_1-1'"
+        )
+        await connection.execute("delete from views.tasks_1 where task_id = 'task-3'")
+    executions, tasks = (view for view in VIEWS if view.name in ("executions", "tasks"))
+    wrong = await verify(executions, log=history, pool=pool)
+    assert (wrong.different, wrong.examples[0].key) == (1, ["exec_1-1"])
+    assert wrong.examples[0].columns == ["completed"]
+    missing = await verify(tasks, log=history, pool=pool)
+    assert missing.different > 0
+    assert missing.examples[0].kept is None
+    for view in (executions, tasks):
+        await rebuild(view, log=history, pool=pool)
+        assert (await verify(view, log=history, pool=pool)).is_right
+
+
+async def test_a_runner_goes_on_after_a_rebuild(pool: AsyncConnectionPool) -> None:
+    history = a_history(6, turns=50)
+    runner = Runner(views=VIEWS, log=history, pool=pool)
+    await runner.prepare()
+    await runner.step()
+    longer = a_history(6, turns=150)
+    assert len(longer.events) > len(history.events)
+    for view in VIEWS:
+        await rebuild(view, log=longer, pool=pool)
+    history.events[:] = longer.events
+    history.say(_again(longer))
+    await runner.catch_up()
+    for view in VIEWS:
+        verdict = await verify(view, log=history, pool=pool)
+        assert verdict.is_right, view.name
+        assert verdict.position == history.head
+
+
+def _again(history: History) -> Any:
+    history.states.clear()
+    return AgentRegistered(agent_id="late", agent_type="CAD", instance="late-1")
+
+
+async def test_a_view_that_fails_stops_alone_and_says_where(pool: AsyncConnectionPool) -> None:
+    history = a_history(7)
+    poison = next(event for event in history.events if event.type == "task.completed")
+    runner = Runner(views=VIEWS, log=history, pool=pool)
+    await runner.prepare()
+    async with pool.connection() as connection:
+        await connection.execute(
+            "alter table views.executions_1 add constraint planted check (completed = 0)"
+        )
+    await runner.catch_up()
+    async with pool.connection() as connection:
+        found = {status.view: status for status in await statuses(connection, VIEWS)}
+    stopped = found.pop("executions")
+    assert stopped.failure is not None
+    assert stopped.failure.position == poison.position
+    assert stopped.failure.type == "task.completed"
+    assert "planted" in stopped.failure.error
+    assert stopped.position == _before(history, poison.position)
+    assert all(other.failure is None for other in found.values())
+    assert {other.position for other in found.values()} == {history.head}
+
+    async with pool.connection() as connection:
+        await connection.execute("alter table views.executions_1 drop constraint planted")
+    await runner.prepare()
+    await runner.catch_up()
+    for view in VIEWS:
+        assert (await verify(view, log=history, pool=pool)).is_right, view.name
+    async with pool.connection() as connection:
+        assert all(status.failure is None for status in await statuses(connection, VIEWS))
+
+
+def _before(history: History, position: int) -> int:
+    return max(event.position for event in history.events if event.position < position)
+
+
+async def test_a_runner_follows_until_it_is_cancelled(pool: AsyncConnectionPool) -> None:
+    history = a_history(8, turns=30)
+    log: Log = history
+    runner = Runner(views=VIEWS, log=log, pool=pool)
+    task = asyncio.create_task(runner.run())
+    async with asyncio.timeout(10):
+        while {followed.position for followed in runner.followed} != {history.head}:  # noqa: ASYNC110 # a condition
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -1,7 +1,7 @@
 """Agents: who has registered, how each one is, and what it has done."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Literal
@@ -19,6 +19,7 @@ from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import ReportIgnored, TaskCompleted, TaskFailed, TaskLost, TaskStarted
 from domain.values import JsonObject, Role
+from projections.changed import changed
 from projections.presence import Presence, read_presence
 from projections.table import Connection
 from projections.view import Key, View
@@ -29,7 +30,7 @@ MOST_OPEN = 100
 """How many open attempts of an agent are remembered beyond its capacity."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentRow:
     """One agent, as far as the record knows it; what its heartbeats say is its presence."""
 
@@ -91,7 +92,7 @@ def fold(
         case AgentStatus(lifecycle=lifecycle, health=health, reason=reason):
             yield (
                 key,
-                replace(
+                changed(
                     row,
                     lifecycle=lifecycle,
                     health=health,
@@ -103,7 +104,7 @@ def fold(
         case AgentDeregistered(reason=reason):
             yield (
                 key,
-                replace(
+                changed(
                     row,
                     is_registered=False,
                     lifecycle="shutdown",
@@ -159,7 +160,7 @@ def _begun(row: AgentRow, event: TaskStarted, at: datetime, position: int) -> Ag
     excess = len(attempts) - row.max_concurrent_tasks - MOST_OPEN
     for oldest in list(islice(attempts, max(excess, 0))):
         del attempts[oldest]
-    return replace(row, open=attempts, updated_at=at, position=position)
+    return changed(row, open=attempts, updated_at=at, position=position)
 
 
 def _ended(
@@ -172,7 +173,7 @@ def _ended(
     began = attempts.pop(_attempt(event), None)
     seconds = 0.0 if began is None else (at - datetime.fromisoformat(began)).total_seconds()
     is_completed = isinstance(event, TaskCompleted)
-    return replace(
+    return changed(
         row,
         open=attempts,
         tasks_completed=row.tasks_completed + is_completed,

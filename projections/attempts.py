@@ -4,7 +4,7 @@ The coordinator keeps this view itself, beside its decisions; the projector keep
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -22,13 +22,14 @@ from domain.run_events import (
     TaskStarted,
 )
 from domain.values import Lane, Role
+from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 
 AttemptState = Literal["dispatched", "started"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AttemptRow:
     """The open attempt at one task."""
 
@@ -80,7 +81,7 @@ def fold(
             )
             yield key, row
         case TaskStarted(agent_id=agent_id):
-            yield key, replace(rows[key], state="started", agent_id=agent_id, since=recorded.at)
+            yield key, changed(rows[key], state="started", agent_id=agent_id, since=recorded.at)
         case _:
             yield key, None
 

@@ -1,7 +1,7 @@
 """Runs of every kind: how far each one is. Counts move with every event; nothing is recounted."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
@@ -25,11 +25,12 @@ from domain.run_events import (
     TaskStarted,
 )
 from domain.values import JsonObject, Priority
+from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ExecutionRow:
     """One run."""
 
@@ -95,7 +96,7 @@ def fold(
         case TaskStarted():
             yield (
                 key,
-                replace(
+                changed(
                     row,
                     dispatched=row.dispatched - 1,
                     started=row.started + 1,
@@ -106,7 +107,7 @@ def fold(
         case TaskCompleted():
             yield (
                 key,
-                replace(
+                changed(
                     row,
                     started=row.started - 1,
                     completed=row.completed + 1,
@@ -115,7 +116,7 @@ def fold(
                 ),
             )
         case _:
-            moved = replace(row, updated_at=at, position=position)
+            moved = changed(row, updated_at=at, position=position)
             yield key, _rarer(moved, event, at)
 
 
@@ -139,7 +140,7 @@ def _dispatched(
     row: ExecutionRow, event: TaskDispatched, at: datetime, position: int
 ) -> ExecutionRow:
     has_failed = row.failed_task == event.task_id
-    return replace(
+    return changed(
         row,
         dispatched=row.dispatched + 1,
         failed=row.failed - 1 if has_failed else row.failed,
@@ -156,7 +157,7 @@ def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
     match event:
         case RunExtended(tasks=tasks):
             work = sum(task.duration.total_seconds() for task in tasks)
-            return replace(
+            return changed(
                 row,
                 total=row.total + len(tasks),
                 pending=row.pending + len(tasks),
@@ -164,7 +165,7 @@ def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
             )
         case TaskFailed(task_id=task_id):
             was_lost = row.lost_task == task_id
-            return replace(
+            return changed(
                 row,
                 failed=row.failed + 1,
                 started=row.started if was_lost else row.started - 1,
@@ -173,7 +174,7 @@ def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
                 failed_task=task_id,
             )
         case TaskLost(task_id=task_id):
-            return replace(
+            return changed(
                 row,
                 started=row.started - 1,
                 pending=row.pending + 1,
@@ -181,16 +182,16 @@ def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
                 lost_task=task_id,
             )
         case TaskSkipped():
-            return replace(row, pending=row.pending - 1, skipped=row.skipped + 1)
+            return changed(row, pending=row.pending - 1, skipped=row.skipped + 1)
         case ReportIgnored():
-            return replace(row, ignored=row.ignored + 1)
+            return changed(row, ignored=row.ignored + 1)
         case RunCompleted(result=result):
-            return replace(row, status="completed", ended_at=at, result=result)
+            return changed(row, status="completed", ended_at=at, result=result)
         case RunFailed(reason=reason):
-            return replace(row, status="failed", ended_at=at, reason=reason)
+            return changed(row, status="failed", ended_at=at, reason=reason)
         case RunCancelled(reason=reason):
             # Each cancelled task has an event of its own; the sum is known here, at once.
-            return replace(
+            return changed(
                 row,
                 status="cancelled",
                 ended_at=at,

@@ -16,7 +16,7 @@ from projections.view import Key, View
 _TASKS = TypeAdapter(tuple[Task, ...])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class GraphRow:
     """The latest graph of one plan."""
 

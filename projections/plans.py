@@ -1,7 +1,7 @@
 """Plans: what was wanted, and where it stands."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
@@ -21,11 +21,12 @@ from domain.policies import Event
 from domain.recorded import Recorded
 from domain.schedule import critical_path
 from domain.values import JsonObject, Priority
+from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanRow:
     """One plan; its graph is in a view of its own, so that nothing rewrites it."""
 
@@ -84,19 +85,19 @@ def fold(
     if isinstance(event, PlanCreated):
         yield key, _created(event, recorded)
         return
-    row = replace(rows[key], updated_at=recorded.at, position=recorded.position)
+    row = changed(rows[key], updated_at=recorded.at, position=recorded.position)
     match event:
         case PlanReady():
             yield key, _ready(row, event, recorded.at)
         case PlanStarted(run_id=run_id):
             runs = [*row.runs, run_id]
-            yield key, replace(row, status="running", runs=runs, reason="", ended_at=None)
+            yield key, changed(row, status="running", runs=runs, reason="", ended_at=None)
         case PlanCompleted():
-            yield key, replace(row, status="completed", ended_at=recorded.at)
+            yield key, changed(row, status="completed", ended_at=recorded.at)
         case PlanFailed(reason=reason):
-            yield key, replace(row, status="failed", reason=reason, ended_at=recorded.at)
+            yield key, changed(row, status="failed", reason=reason, ended_at=recorded.at)
         case PlanCancelled(reason=reason):
-            yield key, replace(row, status="cancelled", reason=reason, ended_at=recorded.at)
+            yield key, changed(row, status="cancelled", reason=reason, ended_at=recorded.at)
         case _:
             return
 
@@ -174,7 +175,7 @@ def _created(event: PlanCreated, recorded: Recorded[Event]) -> PlanRow:
 def _ready(row: PlanRow, event: PlanReady, at: datetime) -> PlanRow:
     tasks = event.tasks
     path = critical_path(tasks)
-    return replace(
+    return changed(
         row,
         status="ready",
         planned_at=at,

@@ -1,7 +1,7 @@
 """Tasks of runs: where each one stands."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
@@ -23,11 +23,12 @@ from domain.run_events import (
     TaskStarted,
 )
 from domain.values import ErrorClass, JsonObject, Role
+from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskRow:
     """One task of one run."""
 
@@ -121,7 +122,7 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
     at, position = recorded.at, recorded.position
     match event:
         case TaskDispatched(epoch=epoch):
-            return replace(
+            return changed(
                 row,
                 status="dispatched",
                 epoch=epoch,
@@ -132,11 +133,11 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
                 position=position,
             )
         case TaskStarted(agent_id=agent_id):
-            return replace(
+            return changed(
                 row, status="started", agent_id=agent_id, started_at=at, position=position
             )
         case TaskCompleted(agent_id=agent_id, result=result):
-            return replace(
+            return changed(
                 row,
                 status="completed",
                 agent_id=agent_id,
@@ -145,7 +146,7 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
                 position=position,
             )
         case TaskFailed(error_class=error_class, reason=reason):
-            return replace(
+            return changed(
                 row,
                 status="failed",
                 failures=row.failures + 1,
@@ -155,7 +156,7 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
                 position=position,
             )
         case TaskLost(reason=reason):
-            return replace(
+            return changed(
                 row,
                 status="lost",
                 losses=row.losses + 1,
@@ -165,9 +166,9 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
             )
         case TaskSkipped(because=because):
             reason = f"{because} did not end well"
-            return replace(row, status="skipped", ended_at=at, reason=reason, position=position)
+            return changed(row, status="skipped", ended_at=at, reason=reason, position=position)
         case TaskCancelled():
-            return replace(row, status="cancelled", ended_at=at, position=position)
+            return changed(row, status="cancelled", ended_at=at, position=position)
         case _:
             return row
 

@@ -17,7 +17,7 @@ _ELSEWHERE = {"type", "run_id", "task_id", "agent_id", "tasks", "params", "input
 """Fields that have columns of their own, or that other views show."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TimelineRow:
     """One event of a run."""
 

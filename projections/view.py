@@ -24,7 +24,8 @@ R = TypeVar("R", bound="DataclassInstance")
 class View(Generic[R]):
     """One view, as far as those who keep it need to know it.
 
-    Its row is a frozen dataclass of JSON values and datetimes, with the columns as its fields.
+    Its row is a frozen dataclass of JSON values and datetimes, with the columns as its fields, and
+    without slots (see ``changed``).
     """
 
     name: LiteralString

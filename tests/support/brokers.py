@@ -142,16 +142,21 @@ def fresh_vhost(rabbitmq: RabbitMQ) -> Generator[str]:
         return
     name = f"taskloom-test-{uuid.uuid4().hex[:12]}"
     user = quote(unquote(urlsplit(rabbitmq.url).username or "guest"), safe="")
-    _call(rabbitmq.management_url, "PUT", f"vhosts/{name}", b"{}")
+    call(rabbitmq.management_url, "PUT", f"vhosts/{name}", b"{}")
     try:
         every = b'{"configure": ".*", "write": ".*", "read": ".*"}'
-        _call(rabbitmq.management_url, "PUT", f"permissions/{name}/{user}", every)
+        call(rabbitmq.management_url, "PUT", f"permissions/{name}/{user}", every)
         yield urlunsplit(urlsplit(rabbitmq.url)._replace(path=f"/{name}"))
     finally:
-        _call(rabbitmq.management_url, "DELETE", f"vhosts/{name}")
+        call(rabbitmq.management_url, "DELETE", f"vhosts/{name}")
 
 
-def _call(management_url: str, method: str, path: str, body: bytes | None = None) -> None:
+def call(management_url: str, method: str, path: str, body: bytes | None = None) -> None:
+    """Call the management API.
+
+    Raises:
+        urllib.error.URLError: It refuses, or does not answer.
+    """
     place = urlsplit(management_url)
     login = f"{unquote(place.username or '')}:{unquote(place.password or '')}"
     question = urllib.request.Request(
@@ -169,7 +174,7 @@ def _call(management_url: str, method: str, path: str, body: bytes | None = None
 
 def _management_answers(management_url: str) -> bool:
     try:
-        _call(management_url, "GET", "whoami")
+        call(management_url, "GET", "whoami")
     except (urllib.error.URLError, OSError):
         return False
     return True

@@ -101,26 +101,45 @@ async def test_an_agent_may_not_say(connect: Connect, exchange: str, key: str) -
         await say(agent, exchange, key)
 
 
+async def read_the_work_of_others(agent: AbstractChannel) -> None:
+    await (await agent.get_queue(OTHERS_WORK, ensure=False)).get(fail=False)
+
+
+async def delete_the_dead_letters(agent: AbstractChannel) -> None:
+    await agent.queue_delete("taskloom.dead")
+
+
+async def delete_its_own_work(agent: AbstractChannel) -> None:
+    await agent.queue_delete(OWN_WORK)
+
+
+async def cut_the_reports_off(agent: AbstractChannel) -> None:
+    reports = await agent.get_queue("taskloom.reports", ensure=False)
+    await reports.unbind("taskloom.reports", "#")
+
+
+async def listen_to_all_work(agent: AbstractChannel) -> None:
+    await (await agent.declare_queue(exclusive=True)).bind("taskloom.work", "#")
+
+
 @pytest.mark.real
 @pytest.mark.system
-@pytest.mark.parametrize("deed", ["read", "delete", "delete own", "unbind", "listen"])
-async def test_an_agent_may_not_touch_what_is_not_its_own(connect: Connect, deed: str) -> None:
+@pytest.mark.parametrize(
+    "deed",
+    [
+        read_the_work_of_others,
+        delete_the_dead_letters,
+        delete_its_own_work,
+        cut_the_reports_off,
+        listen_to_all_work,
+    ],
+)
+async def test_an_agent_may_not(
+    connect: Connect, deed: Callable[[AbstractChannel], Awaitable[None]]
+) -> None:
     agent = await connect(AGENT)
     with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
-        match deed:
-            case "read":
-                queue = await agent.get_queue(OTHERS_WORK, ensure=False)
-                await queue.get(fail=False)
-            case "delete":
-                await agent.queue_delete("taskloom.dead")
-            case "delete own":
-                await agent.queue_delete(OWN_WORK)
-            case "unbind":
-                queue = await agent.get_queue("taskloom.reports", ensure=False)
-                await queue.unbind("taskloom.reports", "#")
-            case _:
-                ear = await agent.declare_queue(exclusive=True)
-                await ear.bind("taskloom.work", "#")
+        await deed(agent)
 
 
 @pytest.mark.real

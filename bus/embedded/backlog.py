@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from bus.embedded.messages import Entry
 
+_FEW = 16  # entries: what comes back is near the head, where a deque is quick
 _sequence = attrgetter("sequence")
 
 
@@ -40,6 +41,12 @@ class Backlog:
         lane = self._lanes[ordered[0].lane]
         if not lane or ordered[-1].sequence < lane[0].sequence:
             lane.extendleft(reversed(ordered))
+        elif len(ordered) <= _FEW:
+            at = 0
+            for entry in ordered:
+                while at < len(lane) and lane[at].sequence < entry.sequence:
+                    at += 1
+                lane.insert(at, entry)
         else:
             merged = list(merge(ordered, lane, key=_sequence))
             lane.clear()

@@ -1,56 +1,32 @@
-"""A channel: publishing with confirms, consuming with prefetch, acknowledging."""
+"""A channel: consuming with prefetch, acknowledging; its publisher sits beside it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from pamqp import commands, frame
+from pamqp import commands
 
 from bus.embedded import wire
 from bus.embedded.consumers import Consumer
 from bus.embedded.declarations import answer_exchange, answer_queue, usable_queue
 from bus.embedded.deliveries import Deliveries
 from bus.embedded.errors import ChannelRefused, ConnectionRefused
-from bus.embedded.messages import Message, copied_to
-from bus.embedded.properties import (
-    EXPIRATION,
-    REPLY_TO,
-    USER_ID,
-    fields_of,
-    flags_of,
-    joined,
-    short_string,
-    text,
-)
+from bus.embedded.properties import short_string
+from bus.embedded.publisher import Publisher, Source
 from bus.embedded.vhost import REPLY_TO_NAME
 
 if TYPE_CHECKING:
     from pamqp.base import Frame
 
-    from bus.embedded.messages import Entry
+    from bus.embedded.messages import Entry, Message
     from bus.embedded.vhost import VirtualHost
 
 
-class Link(Protocol):
+class Link(Source, Protocol):
     """The connection that a channel belongs to."""
 
-    user: str
-    frame_max: int
-    max_message_bytes: int
     wants_cancel: bool
-
-    def send(self, frames: bytes) -> None:
-        """Send frames at the end of this turn."""
-        ...
-
-    def can_write(self) -> bool:
-        """Say whether the client reads fast enough to be sent more."""
-        ...
-
-    def confirm(self, channel: Channel) -> None:
-        """Ask the channel for its confirms at the end of this turn."""
-        ...
 
 
 class Channel:
@@ -63,18 +39,10 @@ class Channel:
         self.last_queue = ""
         self.is_closing = False
         self.deliveries = Deliveries()
+        self.publisher = Publisher(number, link, vhost)
         self._link = link
         self._consumers: dict[str, Consumer] = {}
         self._prefetch = 0
-        self._publish: wire.Publish | None = None
-        self._properties = b""
-        self._chunks: list[bytes] = []
-        self._missing = -1  # bytes of the body; -1 before the content header
-        self._confirms = False
-        self._published = 0
-        self._accepted = 0
-        self._confirmed = 0
-        self._reply_token = ""
         self._reply_prefix = b""
 
     def on_method(self, arguments: bytes) -> None:
@@ -83,12 +51,11 @@ class Channel:
         Raises:
             AmqpRefused: It cannot be carried out.
         """
-        if self._publish is not None:
+        if self.publisher.is_waiting:
             raise ConnectionRefused(505, "expected content, got a method frame instead")
         method = int.from_bytes(arguments[:4])
         if method == wire.PUBLISH:
-            self._publish = wire.read_publish(arguments)
-            self._missing = -1
+            self.publisher.begin(arguments)
         elif method == wire.ACK:
             tag, bits = wire.read_settlement(arguments)
             for delivery in self.deliveries.take(tag, multiple=bool(bits & 1)):
@@ -103,52 +70,6 @@ class Channel:
         else:
             self._answer(wire.decoded(arguments))
 
-    def on_header(self, arguments: bytes) -> None:
-        """Take the content header of a message that is being published.
-
-        Raises:
-            AmqpRefused: No message is, or it is too large.
-        """
-        if self._publish is None or self._missing >= 0:
-            raise ConnectionRefused(505, "expected a method frame, got a content header instead")
-        size, self._properties = wire.read_content_header(arguments)
-        most = self._link.max_message_bytes
-        if size > most:
-            self._publish = None
-            raise ChannelRefused(
-                406, f"message size {size} is larger than configured max size {most}"
-            )
-        self._missing = size
-        if not size:
-            self._publish_whole(b"")
-
-    def on_body(self, chunk: bytes) -> None:
-        """Take a piece of the body of a message that is being published.
-
-        Raises:
-            AmqpRefused: No message is, or the piece is too long.
-        """
-        if self._publish is None or self._missing < 0:
-            raise ConnectionRefused(505, "expected a method frame, got a content body instead")
-        if len(chunk) > self._missing:
-            raise ConnectionRefused(501, "content body is longer than its header says")
-        if len(chunk) == self._missing and not self._chunks:
-            self._publish_whole(chunk)
-            return
-        self._chunks.append(chunk)
-        self._missing -= len(chunk)
-        if not self._missing:
-            body = b"".join(self._chunks)
-            self._chunks.clear()
-            self._publish_whole(body)
-
-    def flush_confirms(self) -> None:
-        """Confirm all accepted messages at once."""
-        if self._accepted > self._confirmed:
-            multiple = self._accepted > self._confirmed + 1
-            self._link.send(wire.confirm(self.number, wire.ACK, self._accepted, multiple=multiple))
-            self._confirmed = self._accepted
-
     def release(self) -> None:
         """Give back all that the channel holds: consumers and unacknowledged messages."""
         self.is_closing = True
@@ -160,7 +81,7 @@ class Channel:
 
     def can_take(self) -> bool:
         """Say whether one more delivery may be written."""
-        return not self.is_closing and self._link.can_write() and self.deliveries.has_room()
+        return not self.is_closing and self._link.out.can_write and self.deliveries.has_room()
 
     def deliver(self, consumer: Consumer, entry: Entry) -> None:
         """Write a delivery."""
@@ -215,7 +136,7 @@ class Channel:
                 is_async = isinstance(command, commands.Basic.RecoverAsync)
                 return None if is_async else commands.Basic.RecoverOk()
             case commands.Confirm.Select():
-                self._confirms = True
+                self.publisher.confirms = True
                 return commands.Confirm.SelectOk()
             case commands.Channel.Flow():
                 if not command.active:
@@ -225,60 +146,6 @@ class Channel:
                 return None
             case _:
                 raise ConnectionRefused(540, f"{command.name} is not part of this broker")
-
-    def _publish_whole(self, body: bytes) -> None:
-        publish, self._publish = self._publish, None
-        assert publish is not None  # noqa: S101 - both callers have looked
-        if publish.is_immediate:
-            raise ConnectionRefused(540, "immediate=true")
-        exchange = self.vhost.exchange(publish.exchange)
-        if exchange.is_internal:
-            raise ChannelRefused(
-                403,
-                f"cannot publish to internal exchange '{exchange.name}' "
-                f"in vhost '{self.vhost.name}'",
-            )
-        properties = self._properties
-        if flags_of(properties) & (USER_ID | REPLY_TO):
-            properties = self._checked(properties)
-        copies, properties = copied_to(properties)
-        message = Message(publish.exchange, publish.routing_key, properties, body, copies)
-        if flags_of(properties) & EXPIRATION:
-            _ = message.lifetime  # refused here, not later in a queue
-        is_routed, is_accepted = self.vhost.publish(exchange, message)
-        if publish.is_mandatory and not is_routed:
-            self._return(message)
-        if self._confirms:
-            self._confirm(is_accepted=is_accepted)
-
-    def _checked(self, properties: bytes) -> bytes:
-        fields = fields_of(properties)
-        if USER_ID in fields and text(fields[USER_ID]) != self._link.user:
-            raise ChannelRefused(
-                406,
-                f"user_id property set to '{text(fields[USER_ID])}' but authenticated user was "
-                f"'{self._link.user}'",
-            )
-        if REPLY_TO in fields and text(fields[REPLY_TO]) == REPLY_TO_NAME:
-            if not self._reply_token:
-                raise ChannelRefused(406, "fast reply consumer does not exist")
-            fields[REPLY_TO] = short_string(self._reply_token)
-            return joined(fields)
-        return properties
-
-    def _confirm(self, *, is_accepted: bool) -> None:
-        self._published += 1
-        if is_accepted:
-            self._accepted = self._published
-            self._link.confirm(self)
-            return
-        self.flush_confirms()
-        self._link.send(wire.confirm(self.number, wire.NACK, self._published, multiple=False))
-        self._accepted = self._confirmed = self._published
-
-    def _return(self, message: Message) -> None:
-        method = commands.Basic.Return(312, "NO_ROUTE", message.exchange, message.routing_key)
-        self._send_content(frame.marshal(method, self.number), message, message.properties)
 
     def _consume(self, command: commands.Basic.Consume) -> str:
         if command.queue == REPLY_TO_NAME:
@@ -317,17 +184,17 @@ class Channel:
     def _consume_replies(self, command: commands.Basic.Consume) -> str:
         if not command.no_ack:
             raise ChannelRefused(406, "reply consumer cannot acknowledge")
-        if self._reply_token:
+        if self.publisher.reply_token:
             raise ChannelRefused(406, "reply consumer already set")
         tag = command.consumer_tag or f"amq.ctag-{uuid4().hex}"
-        self._reply_token = f"{REPLY_TO_NAME}.{uuid4().hex}"
+        self.publisher.reply_token = f"{REPLY_TO_NAME}.{uuid4().hex}"
         self._reply_prefix = wire.deliver_prefix(short_string(tag))
-        self.vhost.replies[self._reply_token] = self
+        self.vhost.replies[self.publisher.reply_token] = self
         return tag
 
     def _forget_reply(self) -> None:
-        self.vhost.replies.pop(self._reply_token, None)
-        self._reply_token = ""
+        self.vhost.replies.pop(self.publisher.reply_token, None)
+        self.publisher.reply_token = ""
 
     def _cancel(self, tag: str) -> str:
         consumer = self._consumers.pop(tag, None)
@@ -388,8 +255,8 @@ class Channel:
             self.wake()
 
     def _send(self, command: Frame) -> None:
-        self._link.send(frame.marshal(command, self.number))
+        self._link.out.send_method(self.number, command)
 
     def _send_content(self, method: bytes, message: Message, properties: bytes) -> None:
         link = self._link
-        link.send(method + wire.content(self.number, properties, message.body, link.frame_max))
+        link.out.send(method + wire.content(self.number, properties, message.body, link.frame_max))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,37 +27,44 @@ def died(
     """Return the message as it leaves for the dead-letter exchange."""
     fields = fields_of(message.properties)
     headers = headers_of(message.properties)
-    deaths = _deaths(headers)
-    history: FieldTable = {}
-    if not deaths:
-        history["x-first-death-exchange"] = message.exchange
-        history["x-first-death-queue"] = queue
-        history["x-first-death-reason"] = reason
-    death: FieldTable | None = next((each for each in deaths if _is(each, queue, reason)), None)
-    if death is None:
-        keys: list[FieldValue] = [message.routing_key, *_copies(headers)]
-        death = {
-            "count": 0,
-            "reason": reason,
-            "queue": queue,
-            "time": datetime.now(UTC),
-            "exchange": message.exchange,
-            "routing-keys": keys,
-        }
-        if EXPIRATION in fields:
-            death["original-expiration"] = text(fields[EXPIRATION])
-    else:
-        deaths.remove(death)
-    count = death.get("count")
-    death["count"] = count + 1 if isinstance(count, int) else 1
-    deaths.insert(0, death)
-    history["x-death"] = [*deaths]
-    if routing_key is not None:
-        history["CC"] = None
-    fields[HEADERS] = with_headers(fields.get(HEADERS, b"\0\0\0\0"), history)
-    fields.pop(EXPIRATION, None)
+    table = fields.get(HEADERS, b"\0\0\0\0")
+    copies = headers.get("CC")
+    keys: list[FieldValue] = [message.routing_key, *(copies if isinstance(copies, list) else [])]
+    death: FieldTable = {
+        "count": 1,
+        "reason": reason,
+        "queue": queue,
+        "time": datetime.now(UTC),
+        "exchange": message.exchange,
+        "routing-keys": keys,
+    }
+    if EXPIRATION in fields:
+        death["original-expiration"] = text(fields.pop(EXPIRATION))
+    dropped: FieldTable = {} if routing_key is None else {"CC": None}
+    try:
+        fields[HEADERS] = with_headers(table, _history(_deaths(headers), death) | dropped)
+    except (TypeError, ValueError, OverflowError, struct.error):
+        # deaths that a client made up, and that cannot be written: they are not history
+        fields[HEADERS] = with_headers(table, _history([], death) | dropped)
     keys_after = message.keys if routing_key is None else (routing_key,)
     return Message(exchange, keys_after[0], joined(fields), message.body, keys_after[1:])
+
+
+def _history(deaths: list[FieldTable], death: FieldTable) -> FieldTable:
+    if not deaths:
+        return {
+            "x-first-death-exchange": death["exchange"],
+            "x-first-death-queue": death["queue"],
+            "x-first-death-reason": death["reason"],
+            "x-death": [death],
+        }
+    kind = (death["queue"], death["reason"])
+    before = next((one for one in deaths if (one.get("queue"), one.get("reason")) == kind), None)
+    others: list[FieldValue] = [one for one in deaths if one is not before]
+    if before is not None:
+        count = before.get("count")
+        death = before | {"count": count + 1 if isinstance(count, int) else 1}
+    return {"x-death": [death, *others]}
 
 
 def is_cycle(message: Message, queue: str) -> bool:
@@ -74,12 +82,3 @@ def _deaths(headers: FieldTable) -> list[FieldTable]:
     if not isinstance(deaths, list):
         return []
     return [death for death in deaths if isinstance(death, dict)]
-
-
-def _is(death: FieldTable, queue: str, reason: str) -> bool:
-    return death.get("queue") == queue and death.get("reason") == reason
-
-
-def _copies(headers: FieldTable) -> list[FieldValue]:
-    copies = headers.get("CC")
-    return list(copies) if isinstance(copies, list) else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from bus.embedded.errors import ChannelRefused
@@ -60,12 +61,8 @@ class Deliveries:
             raise ChannelRefused(406, f"unknown delivery tag {tag}")
         if not multiple:
             return self._freed([self._open.pop(tag)])
-        taken: list[Delivery] = []
-        for first in list(self._open):
-            if first > tag:
-                break
-            taken.append(self._open.pop(first))
-        return self._freed(taken)
+        tags = list(takewhile(lambda each: each <= tag, self._open))
+        return self._freed([self._open.pop(each) for each in tags])
 
     def take_all(self) -> Sequence[Delivery]:
         """Take out all deliveries."""

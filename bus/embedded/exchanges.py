@@ -57,7 +57,7 @@ class Exchange:
             ChannelRefused: The arguments ask for a match that a headers exchange does not know.
         """
         how = binding.arguments.get("x-match", "all")
-        if self.kind == "headers" and how not in _HEADER_MATCHES:
+        if self.kind == "headers" and str(how) not in _HEADER_MATCHES:
             raise ChannelRefused(
                 406,
                 f"Invalid x-match field value {how!r}; expected all, any, all-with-x or any-with-x",

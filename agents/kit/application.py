@@ -1,0 +1,253 @@
+"""The application around an agent: a FastStream app with two subscribers, one for each lane."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import cast
+
+import structlog
+from faststream import AckPolicy, FastStream
+from faststream.rabbit import (
+    Channel,
+    ExchangeType,
+    QueueType,
+    RabbitBroker,
+    RabbitExchange,
+    RabbitMessage,
+    RabbitQueue,
+)
+from faststream.rabbit.schemas.queue import QuorumQueueArgs
+
+from agents.agent import Agent
+from agents.kit.carrier import Carrier
+from agents.kit.heart import Heart
+from agents.kit.identity import Identity, identify
+from agents.kit.reporter import Reporter
+from bus.connect import CONNECT_TIMEOUT, connect, reconnect_interval, with_heartbeat
+from bus.ports import Clock, SystemClock
+from bus.publishing import Publisher
+from bus.topology import LANES, WORK, Queue, declare_work, work_queues
+from domain.agent import AgentDeregistered, AgentRegistered, Capacity
+from domain.values import Lane
+
+log = structlog.get_logger(__name__)
+
+_GOODBYE = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How an agent is run; times in seconds."""
+
+    concurrency: int = 16
+    """How many tasks it carries out at once."""
+
+    heartbeat: float = 1.0
+    """Between two heartbeats."""
+
+    grace: float = 10.0
+    """For what runs when the agent is asked to stop; what takes longer is left to its lease."""
+
+    patience: float = 60.0
+    """For work that waits for a place here, before it goes back to agents that may have one."""
+
+
+async def run(
+    agent: Agent, *, url: str, agent_id: str | None = None, options: Options | None = None
+) -> None:
+    """Run an agent until SIGTERM or SIGINT, then finish what is in hand."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run_until(stop, agent, url=url, agent_id=agent_id, options=options)
+
+
+async def run_until(
+    stop: asyncio.Event,
+    agent: Agent,
+    *,
+    url: str,
+    agent_id: str | None = None,
+    options: Options | None = None,
+) -> None:
+    """Run an agent until an event is set, then finish what is in hand."""
+    identity = identify(agent, agent_id)
+    app = build(agent, identity=identity, url=url, options=options or Options())
+    stopped = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(app.start())
+    try:
+        await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting  # raises what went wrong
+            log.info("agent.ready", agent=identity.agent_id, instance=identity.instance)
+            await stopped
+            log.info("agent.stops", agent=identity.agent_id)
+    finally:
+        stopped.cancel()
+        starting.cancel()
+        await asyncio.wait((stopped, starting))
+        await app.stop()
+
+
+def build(agent: Agent, *, identity: Identity, url: str, options: Options) -> FastStream:
+    """Return the application; starting it starts the agent."""
+    duty = _Duty(agent, identity, url, options, SystemClock())
+    broker = RabbitBroker(
+        with_heartbeat(url, name=f"{identity.agent_id} takes"),
+        timeout=CONNECT_TIMEOUT,
+        fail_fast=False,
+        reconnect_interval=reconnect_interval(),
+        default_channel=Channel(prefetch_count=options.concurrency),
+        on_reconnected=[lambda _: duty.register_soon()],
+        graceful_timeout=_GOODBYE,
+        apply_types=False,
+        logger=logging.getLogger(__name__),
+        log_level=logging.DEBUG,
+    )
+    for lane, queue in zip(LANES, work_queues(agent.role, agent.type), strict=True):
+        broker.subscriber(
+            _declared(queue),
+            RabbitExchange(WORK, type=ExchangeType.TOPIC, durable=True),
+            ack_policy=AckPolicy.MANUAL,
+            decoder=_as_it_is,
+            no_reply=True,
+        )(duty.taker(lane, queue))
+    return FastStream(
+        broker,
+        logger=None,
+        on_startup=[duty.begin],
+        after_startup=[duty.register_soon],
+        on_shutdown=[duty.take_no_more],
+        after_shutdown=[duty.end],
+    )
+
+
+class _Duty:
+    """What surrounds the subscribers from the first connection to the goodbye."""
+
+    def __init__(
+        self, agent: Agent, identity: Identity, url: str, options: Options, clock: Clock
+    ) -> None:
+        self._agent = agent
+        self._identity = identity
+        self._url = url
+        self._options = options
+        self._clock = clock
+        self._open = AsyncExitStack()
+        self._carrier: Carrier | None = None
+        self._reporter: Reporter | None = None
+        self._heart: Heart | None = None
+        self._registering: set[asyncio.Task[None]] = set()
+        self._registrations = 0
+
+    async def begin(self) -> None:
+        """Connect for publishing, and make sure that our queues are there."""
+        identity, options = self._identity, self._options
+        connection = await connect(self._url, name=f"{identity.agent_id} reports")
+        self._open.push_async_callback(connection.close)
+
+        async def restore() -> None:
+            async with connection.channel() as channel:
+                await declare_work(channel, identity.role, identity.agent_type)
+
+        await restore()
+        publisher = await self._open.enter_async_context(Publisher(connection))
+        self._reporter = Reporter(publisher, identity, restore=restore, clock=self._clock)
+        self._carrier = Carrier(
+            self._agent,
+            identity,
+            self._reporter,
+            concurrency=options.concurrency,
+            patience=options.patience,
+        )
+        self._heart = await self._open.enter_async_context(
+            Heart(
+                publisher,
+                identity,
+                self._carrier,
+                interval=options.heartbeat,
+                clock=self._clock,
+            )
+        )
+
+    def taker(self, lane: Lane, queue: Queue) -> Callable[[RabbitMessage], Awaitable[None]]:
+        """Return the subscriber of one lane."""
+
+        async def take(message: RabbitMessage) -> None:
+            assert self._carrier is not None  # noqa: S101 # begin comes before the first delivery
+            await self._carrier.take(message.raw_message, lane=lane, queue=queue.name)
+
+        return take
+
+    async def register_soon(self) -> None:
+        """Introduce the agent, now or when the broker is back."""
+        registering = asyncio.create_task(self._register(), name="registering")
+        self._registering.add(registering)
+        registering.add_done_callback(self._registering.discard)
+
+    async def take_no_more(self) -> None:
+        """Leave what waits to others; it goes back when the broker is told goodbye."""
+        if self._carrier is not None and self._heart is not None:
+            self._carrier.gate.close()
+            self._heart.is_stopping = True
+
+    async def end(self) -> None:
+        """Finish what runs, say goodbye and disconnect."""
+        for registering in tuple(self._registering):
+            registering.cancel()
+        if self._carrier is not None:
+            await self._carrier.drain(self._options.grace)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE):
+                    await self._say_goodbye()
+        await self._open.aclose()
+
+    async def _register(self) -> None:
+        assert self._reporter is not None  # noqa: S101 # begin comes before
+        self._registrations += 1
+        agent = self._agent
+        registered = AgentRegistered(
+            agent_id=self._identity.agent_id,
+            agent_type=agent.type,
+            role=agent.role,
+            capabilities=agent.capabilities or tuple(sorted(set(agent.actions) - {"*"})),
+            capacity=Capacity(max_concurrent_tasks=self._options.concurrency),
+            metadata={"version": agent.version, "host": socket.gethostname(), "pid": os.getpid()},
+            instance=self._identity.instance,
+        )
+        # Each time with an id of its own: meanwhile somebody may have taken us for gone.
+        origin = f"{self._identity.agent_id}/{self._registrations}"
+        await self._reporter.insist(self._reporter.report(registered, origin=origin))
+
+    async def _say_goodbye(self) -> None:
+        assert self._reporter is not None  # noqa: S101 # begin comes before
+        assert self._heart is not None  # noqa: S101
+        self._heart.beat()
+        goodbye = AgentDeregistered(
+            agent_id=self._identity.agent_id, instance=self._identity.instance, reason="stopped"
+        )
+        report = self._reporter.report(goodbye, origin=self._identity.agent_id)
+        await self._reporter.insist(report)
+
+
+def _declared(queue: Queue) -> RabbitQueue:
+    """Return a queue as FastStream declares it: the same as the topology has it."""
+    arguments = {name: x for name, x in queue.arguments.items() if name != "x-queue-type"}
+    return RabbitQueue(
+        queue.name,
+        queue_type=QueueType.QUORUM,
+        durable=True,
+        routing_key=queue.keys[0],
+        arguments=cast("QuorumQueueArgs", arguments),
+    )
+
+
+async def _as_it_is(message: RabbitMessage) -> RabbitMessage:
+    """Leave the body to our own strict reader."""
+    return message

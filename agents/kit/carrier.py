@@ -1,0 +1,251 @@
+"""The life of one piece of work at an agent: taken, reported as started, acked, carried out."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import AMQPError
+
+from agents.agent import Agent, Work
+from agents.kit.gate import Gate
+from agents.kit.identity import Identity
+from agents.kit.outcome import completed, failed
+from agents.kit.reporter import Reporter
+from bus.dead_letters import Origin
+from bus.envelope import decode_recorded
+from bus.publishing import Message
+from bus.signals import HeldTask
+from domain.errors import Refused
+from domain.recorded import Recorded
+from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStarted
+from domain.values import Lane
+
+log = structlog.get_logger(__name__)
+
+_WORK = {"task.dispatched": TaskDispatched}
+_REMEMBERED = 1_000
+_LOST = (AMQPError, OSError, RuntimeError)
+
+Attempt = tuple[str, str, int]
+
+
+class ForeignWork(Refused):
+    """Work for another kind of agent was in this one's queue."""
+
+    code = "foreign-work"
+
+
+@dataclass(slots=True)
+class Held:
+    """An attempt in hand."""
+
+    message: AbstractIncomingMessage
+    """The latest delivery of it: an earlier one may belong to a connection that is gone."""
+
+    state: Literal["waiting", "running"] = "waiting"
+    progress: float = 0.0
+
+    def advance(self, progress: float) -> None:
+        """Take note of the progress."""
+        self.progress = min(max(progress, 0.0), 1.0)
+
+
+class Carrier:
+    """Takes deliveries and carries the work out, so many at once.
+
+    A delivery is acked as soon as its start is reported, so that hours of work do not hold it open;
+    from there on the lease counts, which heartbeats renew. An attempt that is delivered again while
+    it is in hand is not carried out twice, and one that has ended is reported again.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        identity: Identity,
+        reporter: Reporter,
+        *,
+        concurrency: int,
+        patience: float,
+    ) -> None:
+        """Take an agent; after ``patience`` seconds a delivery without a place goes back."""
+        self._agent = agent
+        self._identity = identity
+        self._reporter = reporter
+        self._patience = patience
+        self.gate = Gate(concurrency)
+        self.completed = 0
+        self.failed = 0
+        self._held: dict[Attempt, Held] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._ended: OrderedDict[Attempt, Message] = OrderedDict()
+
+    def in_hand(self) -> tuple[HeldTask, ...]:
+        """Return every attempt in hand."""
+        return tuple(
+            HeldTask(
+                run_id=run_id,
+                task_id=task_id,
+                epoch=epoch,
+                progress=held.progress,
+                state=held.state,
+            )
+            for (run_id, task_id, epoch), held in self._held.items()
+        )
+
+    async def take(self, message: AbstractIncomingMessage, *, lane: Lane, queue: str) -> None:
+        """Take one delivery, and return when its work has begun or is not ours to do."""
+        try:
+            recorded = self._read(message.body)
+        except Refused as refusal:
+            await self._bury(message, refusal, queue)
+            return
+        task = recorded.event
+        attempt = (task.run_id, task.task_id, task.epoch)
+        if held := self._held.get(attempt):
+            await self._meet_again(held, message)
+        elif report := self._ended.get(attempt):
+            await self._reporter.insist(report)
+            await _ack(message)
+        else:
+            await self._begin(attempt, recorded, message, lane)
+
+    async def drain(self, grace: float) -> None:
+        """Wait so many seconds for what runs, and leave the rest to its lease."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=grace)
+        for task in late:
+            task.cancel()
+        if late:
+            log.warning("agent.leaves_work", tasks=len(late), grace=grace)
+            await asyncio.wait(late, timeout=1.0)
+
+    async def _begin(
+        self,
+        attempt: Attempt,
+        recorded: Recorded[TaskDispatched],
+        message: AbstractIncomingMessage,
+        lane: Lane,
+    ) -> None:
+        held = self._held[attempt] = Held(message)
+        has_place = is_running = False
+        try:
+            has_place = await self.gate.enter(lane, patience=self._patience)
+            if not has_place:
+                if not self.gate.is_closed:  # else it goes back with its channel, and not to us
+                    await _give_back(held.message)
+                return
+            held.state = "running"
+            await self._report(self._started(recorded.event), recorded)
+            await _ack(held.message)
+            running = asyncio.create_task(self._carry(attempt, recorded, held))
+            is_running = True
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
+        finally:
+            if not is_running:
+                self._let_go(attempt, has_place=has_place)
+
+    async def _carry(
+        self, attempt: Attempt, recorded: Recorded[TaskDispatched], held: Held
+    ) -> None:
+        try:
+            body = await self._attempt(recorded.event, held)
+            is_done = isinstance(body, TaskCompleted)
+            self.completed += is_done
+            self.failed += not is_done
+            self._remember(attempt, await self._report(body, recorded))
+        finally:
+            self._let_go(attempt, has_place=True)
+
+    async def _attempt(self, task: TaskDispatched, held: Held) -> TaskCompleted | TaskFailed:
+        work = Work(
+            run_id=task.run_id,
+            task_id=task.task_id,
+            epoch=task.epoch,
+            name=task.name,
+            action=task.action,
+            params=task.params,
+            inputs=task.inputs,
+            plan_id=task.plan_id,
+            progress=held.advance,
+        )
+        agent_id = self._identity.agent_id
+        try:
+            result = await self._agent.carries(task.action)(work)
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            return failed(task, agent_id, error)  # the agent's own function cancelled itself
+        except Exception as error:  # noqa: BLE001, RUF100 # an agent's function may raise anything
+            log.info("task.failed", run=task.run_id, task=task.task_id, exc_info=error)
+            return failed(task, agent_id, error)
+        return completed(task, agent_id, result)
+
+    async def _report(
+        self, body: TaskStarted | TaskCompleted | TaskFailed, because: Recorded[TaskDispatched]
+    ) -> Message:
+        origin = f"{body.run_id}/{body.task_id}/{body.epoch}"
+        message = self._reporter.report(body, origin=origin, because=because)
+        await self._reporter.insist(message)
+        return message
+
+    def _started(self, task: TaskDispatched) -> TaskStarted:
+        return TaskStarted(
+            run_id=task.run_id,
+            task_id=task.task_id,
+            epoch=task.epoch,
+            agent_id=self._identity.agent_id,
+        )
+
+    def _read(self, body: bytes) -> Recorded[TaskDispatched]:
+        recorded = decode_recorded(body, _WORK)
+        wanted, ours = recorded.event, self._identity
+        if (wanted.role, wanted.agent) != (ours.role, ours.agent_type):
+            raise ForeignWork(
+                f"task {wanted.task_id} is {wanted.role} work for {wanted.agent};"
+                f" this is {ours.role} for {ours.agent_type}"
+            )
+        return recorded
+
+    async def _bury(self, message: AbstractIncomingMessage, refusal: Refused, queue: str) -> None:
+        origin = Origin(exchange=message.exchange or "", key=message.routing_key or "", queue=queue)
+        fallback = f"{self._identity.instance}/{message.delivery_tag}"
+        await self._reporter.bury(
+            refusal, origin, body=message.body, message_id=message.message_id or fallback
+        )
+        await _ack(message)
+
+    async def _meet_again(self, held: Held, message: AbstractIncomingMessage) -> None:
+        if held.state == "waiting":
+            held.message = message
+        else:
+            await _ack(message)
+
+    def _remember(self, attempt: Attempt, report: Message) -> None:
+        self._ended[attempt] = report
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def _let_go(self, attempt: Attempt, *, has_place: bool) -> None:
+        del self._held[attempt]
+        if has_place:
+            self.gate.leave()
+
+
+async def _ack(message: AbstractIncomingMessage) -> None:
+    try:
+        await message.ack()
+    except _LOST as error:  # the broker will deliver it again, and we will know it
+        log.warning("ack.lost", why=str(error))
+
+
+async def _give_back(message: AbstractIncomingMessage) -> None:
+    try:
+        await message.nack(requeue=True)
+    except _LOST as error:
+        log.warning("nack.lost", why=str(error))

@@ -1,0 +1,85 @@
+"""Shows that an agent lives, and renews the leases of what it has in hand."""
+
+import asyncio
+from typing import Self
+
+import psutil
+
+from agents.kit.carrier import Carrier
+from agents.kit.identity import Identity
+from bus.ports import Clock
+from bus.publishing import Outcome, Publisher
+from bus.signals import Heartbeat, encode_heartbeat
+from domain.agent import Lifecycle
+
+
+class Heart:
+    """Beats at a fixed interval; a beat that nobody hears is not repeated."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        identity: Identity,
+        carrier: Carrier,
+        *,
+        interval: float,
+        clock: Clock,
+    ) -> None:
+        """Take what it speaks of; ``interval`` is in seconds."""
+        self._publisher = publisher
+        self._identity = identity
+        self._carrier = carrier
+        self._interval = interval
+        self._clock = clock
+        self._machine = psutil.Process()
+        self._beats = 0
+        self._beating: asyncio.Task[None] | None = None
+        self.is_stopping = False
+
+    async def __aenter__(self) -> Self:
+        self._machine.cpu_percent()  # the first answer means nothing
+        self._beating = asyncio.create_task(self._beat_on(), name="heart")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
+            self._beating = None
+
+    def beat(self) -> asyncio.Future[Outcome]:
+        """Send one heartbeat now."""
+        self._beats += 1
+        return self._publisher.send(
+            encode_heartbeat(
+                self._heartbeat(), message_id=f"{self._identity.instance}/{self._beats}"
+            )
+        )
+
+    async def _beat_on(self) -> None:
+        while True:
+            sent = self.beat()
+            await asyncio.sleep(self._interval)
+            await sent  # while the broker is away, one beat waits and no more
+
+    def _heartbeat(self) -> Heartbeat:
+        gate = self._carrier.gate
+        return Heartbeat(
+            agent_id=self._identity.agent_id,
+            agent_type=self._identity.agent_type,
+            role=self._identity.role,
+            instance=self._identity.instance,
+            lifecycle=self._lifecycle(),
+            load=gate.taken / gate.places,
+            at=self._clock.now(),
+            cpu=self._machine.cpu_percent() / 100,
+            memory_bytes=self._machine.memory_info().rss,
+            tasks=self._carrier.in_hand(),
+            completed=self._carrier.completed,
+            failed=self._carrier.failed,
+        )
+
+    def _lifecycle(self) -> Lifecycle:
+        if self.is_stopping:
+            return "shutdown"
+        return "working" if self._carrier.gate.taken else "ready"

@@ -1,0 +1,71 @@
+"""What an attempt comes to: a result that others can read, or a failure of a class."""
+
+import json
+
+from agents.agent import CannotBeDone
+from bus.refusals import Unreadable
+from bus.strict_json import loads_strict
+from domain.errors import Unavailable
+from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed
+from domain.values import ErrorClass, JsonObject
+
+LARGEST_RESULT = 256 * 1024
+"""Bytes of JSON; what is larger travels by reference."""
+
+_LONGEST_REASON = 4_000
+
+
+def completed(task: TaskDispatched, agent_id: str, result: object) -> TaskCompleted | TaskFailed:
+    """Return the report of a result, or of a failure when it is none that others can read."""
+    try:
+        readable = _readable(result)
+    except CannotBeDone as refusal:
+        return failed(task, agent_id, refusal)
+    return TaskCompleted(
+        run_id=task.run_id,
+        task_id=task.task_id,
+        epoch=task.epoch,
+        agent_id=agent_id,
+        result=readable,
+    )
+
+
+def failed(task: TaskDispatched, agent_id: str, error: BaseException) -> TaskFailed:
+    """Return the report of a failure; its class says whether another attempt can help."""
+    error_class, reason = _classified(error)
+    return TaskFailed(
+        run_id=task.run_id,
+        task_id=task.task_id,
+        epoch=task.epoch,
+        agent_id=agent_id,
+        error_class=error_class,
+        reason=reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        .encode(errors="replace")
+        .decode()[:_LONGEST_REASON],
+    )
+
+
+def _classified(error: BaseException) -> tuple[ErrorClass, str]:
+    match error:
+        case CannotBeDone():
+            return "validation", str(error)
+        case Unavailable() | OSError() | TimeoutError():
+            return "transient", str(error) or type(error).__name__
+        case _:
+            return "transient", f"{type(error).__name__}: {error}"
+
+
+def _readable(result: object) -> JsonObject:
+    if not isinstance(result, dict):
+        raise CannotBeDone(f"the result is a {type(result).__name__}; it has to be an object")
+    try:
+        raw = json.dumps(
+            result, allow_nan=False, ensure_ascii=False, separators=(",", ":")
+        ).encode()
+        readable = loads_strict(raw, max_bytes=LARGEST_RESULT)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CannotBeDone(f"the result is not JSON: {error}") from error
+    except Unreadable as refusal:
+        raise CannotBeDone(f"the result cannot be sent: {refusal}") from refusal
+    assert isinstance(readable, dict)  # noqa: S101 # it was one
+    return readable

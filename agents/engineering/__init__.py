@@ -1,0 +1,1 @@
+"""Numbers and formulas that the workers use: plain functions over plain values."""

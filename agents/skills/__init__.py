@@ -1,0 +1,1 @@
+"""What workers can do for one kind of goal: functions from ``Work`` to a JSON object."""

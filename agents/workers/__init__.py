@@ -1,0 +1,1 @@
+"""The execution agents, one for each domain."""

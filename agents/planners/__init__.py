@@ -1,0 +1,1 @@
+"""The planning agents: a meta planner, and one planner for each domain."""

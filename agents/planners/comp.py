@@ -1,0 +1,78 @@
+"""The COMP planner: reuse before new parts, make or buy, every part verified."""
+
+from agents.agent import Agent, Work
+from agents.planners.proposals import Draft
+from agents.planners.scope import scope_of
+from domain.values import JsonObject
+
+REUSE = "component reuse optimisation"
+MAKE_OR_BUY = "make-vs-buy analysis"
+VERIFICATION = "compliance verification"
+
+
+async def plan(work: Work) -> JsonObject:
+    """Plan the bill of materials from draft to freeze."""
+    scope = scope_of(work)
+    draft = Draft(domain="COMP")
+    draft.add(
+        "reuse",
+        "Search for parts to carry over",
+        "search_reuse",
+        hours=8,
+        rule=REUSE,
+        needs=["requirements"],
+    )
+    draft.add(
+        "bom-draft",
+        "Draft the bill of materials",
+        "draft_bom",
+        hours=8,
+        rule=REUSE,
+        needs=["requirements", "reuse"],
+    )
+    draft.add(
+        "make-or-buy",
+        "Decide what to make and what to buy",
+        "decide_make_or_buy",
+        hours=10,
+        rule=MAKE_OR_BUY,
+        needs=["requirements", "bom-draft"],
+    )
+    draft.add(
+        "bom",
+        "Cost the bill of materials",
+        "cost_bom",
+        hours=6,
+        rule=MAKE_OR_BUY,
+        needs=["bom-draft", "make-or-buy"],
+        deliverable=True,
+    )
+    if scope.certificates:
+        draft.add(
+            "component-compliance",
+            "Verify the components",
+            "verify_components",
+            hours=8,
+            rule=f"{VERIFICATION}: {', '.join(scope.certificates)}",
+            needs=["bom"],
+            params={"certificates": list(scope.certificates)},
+        )
+    else:
+        draft.notes.append("No standard binds a supplier: components are not verified one by one.")
+    draft.add(
+        "bom-frozen",
+        "Freeze the bill of materials",
+        "freeze_bom",
+        hours=4,
+        rule=VERIFICATION,
+        needs=["bom", *scope.offered("component-compliance", "design-release")],
+    )
+    return draft.written()
+
+
+AGENT = Agent(
+    type="COMP",
+    role="planning",
+    actions={"plan": plan},
+    capabilities=("planning", "components", "bom", "compliance"),
+)

@@ -1,0 +1,180 @@
+"""From the domains' plans to one graph: artefacts become edges, keys become task ids."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agents.planners.proposals import DomainPlan, Proposal
+from agents.planners.scope import DOMAINS
+from domain.errors import CyclicGraph
+from domain.graph import check
+from domain.tasks import Task
+
+Key = tuple[str, str]
+"""A proposal: its domain and its key there."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Linked:
+    """One graph, and what was found on the way to it."""
+
+    tasks: tuple[Task, ...] = ()
+    missing: list[str] = field(default_factory=list[str])
+    conflicts: list[str] = field(default_factory=list[str])
+    merged: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    domain: str
+    proposal: Proposal
+    inputs: Mapping[str, Key]
+    after: frozenset[Key]
+
+    @property
+    def edges(self) -> frozenset[Key]:
+        return self.after | frozenset(self.inputs.values())
+
+
+def link(plans: Sequence[DomainPlan]) -> Linked:
+    """Link plans into one graph, always the same one for the same plans.
+
+    Raises:
+        BadGraph: There is no task, or tasks of several domains wait for each other.
+    """
+    linked = Linked()
+    ordered = sorted(plans, key=lambda plan: _place(plan.domain))
+    kept, stands_for = _without_duplicates(ordered, linked)
+    producers = _producers(kept, linked)
+    nodes = {
+        key: _node(key, proposal, producers, stands_for, linked) for key, proposal in kept.items()
+    }
+    sequence = _sequence(nodes)
+    width = max(3, len(str(len(sequence))))
+    ids = {key: f"task_{count:0{width}}" for count, key in enumerate(sequence, 1)}
+    redundant = _redundant(nodes, sequence)
+    linked.tasks = tuple(_task(nodes[key], key, ids, redundant[key]) for key in sequence)
+    check(linked.tasks)
+    return linked
+
+
+def _place(domain: str) -> tuple[int, str]:
+    known: tuple[str, ...] = DOMAINS
+    return (known.index(domain) if domain in known else len(known), domain)
+
+
+def _without_duplicates(
+    plans: Sequence[DomainPlan], linked: Linked
+) -> tuple[dict[Key, Proposal], dict[Key, Key]]:
+    """Keep the first of equal proposals; return as well which one stands for which."""
+    kept: dict[Key, Proposal] = {}
+    stands_for: dict[Key, Key] = {}
+    seen: dict[str, Key] = {}
+    for plan in plans:
+        for proposal in plan.tasks:
+            key = (plan.domain, proposal.key)
+            same = proposal.model_dump_json(include={"action", "params", "produces", "needs"})
+            first = seen.setdefault(f"{plan.domain} {same}", key)
+            if first != key:
+                linked.merged.append(f"{plan.domain} {proposal.key} into {first[1]}")
+            elif key in kept:
+                linked.conflicts.append(f"{plan.domain} proposes two tasks {proposal.key}")
+            else:
+                kept[key] = proposal
+            stands_for.setdefault(key, first)
+    return kept, stands_for
+
+
+def _producers(kept: Mapping[Key, Proposal], linked: Linked) -> dict[str, Key]:
+    producers: dict[str, Key] = {}
+    for key, proposal in kept.items():
+        for artefact in proposal.produces:
+            first = producers.setdefault(artefact, key)
+            if first != key:
+                linked.conflicts.append(
+                    f"{artefact} is produced by {' '.join(first)} and {' '.join(key)};"
+                    " the first one's is used"
+                )
+    return producers
+
+
+def _node(
+    key: Key,
+    proposal: Proposal,
+    producers: Mapping[str, Key],
+    stands_for: Mapping[Key, Key],
+    linked: Linked,
+) -> _Node:
+    domain = key[0]
+    linked.missing += [
+        f"{domain} {proposal.key} needs {artefact}, which nobody produces"
+        for artefact in proposal.needs
+        if artefact not in producers
+    ]
+    linked.missing += [
+        f"{domain} {proposal.key} comes after {other}, which {domain} does not propose"
+        for other in proposal.after
+        if (domain, other) not in stands_for
+    ]
+    after = {stands_for[domain, o] for o in proposal.after if (domain, o) in stands_for}
+    return _Node(
+        domain=domain,
+        proposal=proposal,
+        inputs={name: producers[name] for name in proposal.needs if name in producers},
+        after=frozenset(after),
+    )
+
+
+def _sequence(nodes: Mapping[Key, _Node]) -> list[Key]:
+    """Order the nodes by their edges; of free ones by domain, then by place in its plan."""
+    place = {key: (_place(key[0]), count) for count, key in enumerate(nodes)}
+    followers: dict[Key, list[Key]] = {}
+    unmet: dict[Key, int] = {}
+    for key, node in nodes.items():
+        unmet[key] = len(node.edges)
+        for need in node.edges:
+            followers.setdefault(need, []).append(key)
+    free = [(place[key], key) for key, count in unmet.items() if not count]
+    heapq.heapify(free)
+    sequence: list[Key] = []
+    while free:
+        _, key = heapq.heappop(free)
+        sequence.append(key)
+        for follower in followers.get(key, ()):
+            unmet[follower] -= 1
+            if not unmet[follower]:
+                heapq.heappush(free, (place[follower], follower))
+    if len(sequence) < len(nodes):
+        raise CyclicGraph([f"{domain}:{key}" for (domain, key), count in unmet.items() if count])
+    return sequence
+
+
+def _redundant(nodes: Mapping[Key, _Node], sequence: Sequence[Key]) -> dict[Key, frozenset[Key]]:
+    """Return for every node the mere order edges that another of its edges implies."""
+    before: dict[Key, set[Key]] = {}
+    redundant: dict[Key, frozenset[Key]] = {}
+    for key in sequence:
+        node = nodes[key]
+        implied: set[Key] = set()
+        for need in node.edges:
+            implied |= before[need]
+        before[key] = implied | node.edges
+        redundant[key] = node.after & (implied | frozenset(node.inputs.values()))
+    return redundant
+
+
+def _task(node: _Node, key: Key, ids: Mapping[Key, str], redundant: frozenset[Key]) -> Task:
+    proposal = node.proposal
+    return Task(
+        id=ids[key],
+        name=proposal.name,
+        agent=node.domain,
+        action=proposal.action,
+        params=proposal.params,
+        depends_on=tuple(sorted(ids[need] for need in node.after - redundant)),
+        inputs={name: ids[need] for name, need in sorted(node.inputs.items())},
+        duration=proposal.duration,
+        cost=proposal.cost,
+        origin=f"{node.domain}: {proposal.rule}"[:4000],
+        deliverable=proposal.deliverable,
+    )

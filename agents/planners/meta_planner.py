@@ -1,0 +1,98 @@
+"""The meta planner: which domains a goal concerns, and one graph from what they propose."""
+
+from collections import Counter
+from typing import cast
+
+from agents.agent import Agent, CannotBeDone, Work
+from agents.planners.linking import Linked, link
+from agents.planners.proposals import DomainPlan
+from agents.planners.scope import Scope, scope_of
+from agents.reading import result, shaped
+from domain.errors import BadGraph
+from domain.schedule import critical_path
+from domain.values import JsonObject
+
+TITLES = {
+    "META": "requirements, risks and compliance",
+    "CAD": "design",
+    "SIM": "simulation and validation",
+    "COMP": "components and bill of materials",
+    "SUPP": "suppliers and orders",
+}
+
+
+async def decompose(work: Work) -> JsonObject:
+    """Divide a goal into one sub-goal for each domain that it concerns."""
+    scope = scope_of(work)
+    return {
+        "kind": scope.kind.name,
+        "sub_goals": [
+            {
+                "domain": name,
+                "title": f"{TITLES[name]} for {scope.goal.title}"[:200],
+                "params": {"domains": list(scope.domains)},
+            }
+            for name in scope.domains
+        ],
+        "reasons": list(scope.reasons),
+    }
+
+
+async def synthesize(work: Work) -> JsonObject:
+    """Link the domains' plans into one graph, and say how it stands to time and money."""
+    scope = scope_of(work)
+    plans = [
+        shaped(plan, DomainPlan, where=f"the plan of {name}")
+        for name, plan in sorted(work.inputs.items())
+    ]
+    if not plans:
+        raise CannotBeDone("there is no domain's plan to synthesize")
+    try:
+        linked = link(plans)
+    except BadGraph as error:
+        raise CannotBeDone(f"the domains' plans do not fit together: {error}") from error
+    return {
+        "tasks": [cast(JsonObject, task.model_dump(mode="json")) for task in linked.tasks],
+        "summary": _summary(linked, plans, scope),
+    }
+
+
+def _summary(linked: Linked, plans: list[DomainPlan], scope: Scope) -> JsonObject:
+    path = critical_path(linked.tasks)
+    hours = path.makespan / 3600
+    cost = sum(task.cost for task in linked.tasks)
+    budget = scope.goal.constraints.budget
+    warnings: list[str] = []
+    if scope.goal.constraints.timeline and scope.hours is None:
+        warnings.append(f"nobody understands the timeline {scope.goal.constraints.timeline!r}")
+    if scope.hours is not None and hours > scope.hours:
+        warnings.append(f"the plan takes {hours / 24:.1f} days; there are {scope.hours / 24:g}")
+    if budget is not None and cost > budget:
+        warnings.append(f"the work costs {cost:,.0f}; the budget is {budget:,.0f}")
+    by_domain = Counter(task.agent for task in linked.tasks)
+    return result(
+        f"{len(linked.tasks)} tasks of {len(by_domain)} domains in {hours / 24:.1f} days",
+        {
+            "kind": scope.kind.name,
+            "tasks": len(linked.tasks),
+            "by_domain": dict(by_domain),
+            "critical_path": path.path,
+            "makespan_hours": hours,
+            "parallelization_ratio": path.parallelization_ratio,
+            "cost": cost,
+            "deliverables": [task.id for task in linked.tasks if task.deliverable],
+            "missing": linked.missing,
+            "conflicts": linked.conflicts,
+            "merged": linked.merged,
+            "warnings": warnings,
+            "notes": [f"{plan.domain}: {note}" for plan in plans for note in plan.notes],
+        },
+    )
+
+
+AGENT = Agent(
+    type="META_PLANNER",
+    role="planning",
+    actions={"decompose": decompose, "synthesize": synthesize},
+    capabilities=("planning", "decomposition", "synthesis"),
+)

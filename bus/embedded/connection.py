@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from pamqp import commands, heartbeat
 
@@ -76,9 +76,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to talk."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP server gives nothing else
-        self._transport = transport
-        self.out.open(transport)
+        # a TCP server gives nothing else, but uvloop's does not say so by its class
+        self._transport = cast("asyncio.Transport", transport)
+        self.out.open(self._transport)
         self._host.joined(self)
 
     def data_received(self, data: bytes) -> None:

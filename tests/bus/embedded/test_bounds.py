@@ -9,6 +9,7 @@ from itertools import pairwise
 import aio_pika
 import aiormq
 import pytest
+import uvloop
 from pamqp import commands, frame
 
 from bus.embedded import EmbeddedBroker
@@ -239,3 +240,12 @@ async def test_stopping_tells_the_clients() -> None:
     await broker.stop()
     await until(lambda: connection.is_closed)
     await broker.stop()  # once more does no harm
+
+
+def test_it_runs_on_uvloop_as_the_processes_do() -> None:
+    async def meet() -> bool:
+        async with EmbeddedBroker() as broker:
+            return await is_alive(broker)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(meet())

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.migrations import upgrade
+from tests.support.brokers import can_start_node
 from tests.support.databases import fresh_database
 from tests.support.ground import requires_real
 from tests.support.services import Servers
@@ -16,11 +17,6 @@ _LEFT_OUT = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     servers = config.stash[_SERVERS] = Servers()
     config.add_cleanup(servers.end)
-    if requires_real() and not servers.rabbitmq_choice.is_real:
-        raise pytest.UsageError(
-            "TASKLOOM_TEST_REQUIRE=real, but there is no RabbitMQ: set TASKLOOM_TEST_AMQP_URL,"
-            " start one on 127.0.0.1:5672, start Docker, or install rabbitmq-server"
-        )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -29,19 +25,30 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"PostgreSQL: {servers.postgres_choice.description}",
         f"RabbitMQ: {servers.rabbitmq_choice.description}",
     ]
-    if not servers.rabbitmq_choice.is_real:
-        lines.append("NOT RUN without RabbitMQ: tests marked 'real', listed at the end")
+    if not (servers.rabbitmq_choice.is_real and can_start_node()):
+        lines.append("NOT RUN without RabbitMQ: tests marked 'real' or 'node', listed at the end")
     return lines
+
+
+def _lacks(item: pytest.Item, servers: Servers) -> bool:
+    lacks_rabbitmq = item.get_closest_marker("real") and not servers.rabbitmq_choice.is_real
+    lacks_programs = item.get_closest_marker("node") and not can_start_node()
+    return bool(lacks_rabbitmq or lacks_programs)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.stash[_SERVERS].rabbitmq_choice.is_real:
-        return
-    left_out = [item for item in items if item.get_closest_marker("real")]
-    items[:] = [item for item in items if not item.get_closest_marker("real")]
-    config.stash[_LEFT_OUT] = [item.nodeid for item in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    left_out = [item for item in items if _lacks(item, config.stash[_SERVERS])]
+    if left_out and requires_real():
+        raise pytest.UsageError(
+            f"TASKLOOM_TEST_REQUIRE=real, but {len(left_out)} tests need RabbitMQ itself: start one"
+            " on 127.0.0.1:5672, start Docker, install rabbitmq-server or set"
+            " TASKLOOM_TEST_AMQP_URL"
+        )
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.stash[_LEFT_OUT] = [item.nodeid for item in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_terminal_summary(
@@ -54,8 +61,9 @@ def pytest_terminal_summary(
     for nodeid in left_out:
         terminalreporter.write_line(nodeid, red=True)
     terminalreporter.write_line(
-        f"{len(left_out)} tests were NOT RUN. Install rabbitmq-server, start Docker or set"
-        " TASKLOOM_TEST_AMQP_URL; TASKLOOM_TEST_REQUIRE=real makes this a failure.",
+        f"{len(left_out)} tests were NOT RUN. Install rabbitmq-server; for most of them, a Docker"
+        " daemon or TASKLOOM_TEST_AMQP_URL is enough. TASKLOOM_TEST_REQUIRE=real makes this a"
+        " failure.",
         red=True,
         bold=True,
     )

@@ -48,8 +48,8 @@ def choose_rabbitmq() -> Choice[RabbitMQ]:
         return Choice(f"container {RABBITMQ_IMAGE}", _rabbitmq_container)
     if program := rabbitmq_program():
         return Choice(f"private node, {program}", _rabbitmq_node)
-    if requires_real() and os.geteuid() == 0 and Path("/etc/debian_version").exists():
-        return Choice("private node, installed with apt-get", _installed_rabbitmq_node)
+    if can_start_node():
+        return Choice("private node, installed with apt-get", _rabbitmq_node)
     return Choice("embedded broker (not RabbitMQ)", _embedded_broker, is_real=False)
 
 
@@ -89,7 +89,28 @@ def _rabbitmq_container(ground: Ground) -> RabbitMQ:
     )
 
 
-def _installed_rabbitmq_node(ground: Ground) -> RabbitMQ:
+def _rabbitmq_node(ground: Ground) -> RabbitMQ:
+    node = start_node(ground)
+    return RabbitMQ(node.url, node.management_url)
+
+
+def can_start_node() -> bool:
+    """Say whether RabbitMQ's programs are on this machine, or may be put there."""
+    may_install = requires_real() and os.geteuid() == 0 and Path("/etc/debian_version").exists()
+    return rabbitmq_program() is not None or may_install
+
+
+def start_node(ground: Ground) -> PrivateRabbitMQ:
+    """Start a RabbitMQ that nobody else uses, after installing it if it has to be."""
+    if rabbitmq_program() is None:
+        _install_rabbitmq()
+    node = PrivateRabbitMQ(ground.folder())
+    ground.run(node.start())
+    ground.at_end(lambda: ground.run(node.stop()))
+    return node
+
+
+def _install_rabbitmq() -> None:
     # RUNLEVEL: the package would start a node of its own, which nobody here asked for.
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for words in ("update", "install -y --no-install-recommends rabbitmq-server"):
@@ -97,14 +118,6 @@ def _installed_rabbitmq_node(ground: Ground) -> RabbitMQ:
         done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True)
         if done.returncode:
             pytest.fail(f"{' '.join(command)} failed:\n{done.stderr.decode()}", pytrace=False)
-    return _rabbitmq_node(ground)
-
-
-def _rabbitmq_node(ground: Ground) -> RabbitMQ:
-    node = PrivateRabbitMQ(ground.folder())
-    ground.run(node.start())
-    ground.at_end(lambda: ground.run(node.stop()))
-    return RabbitMQ(node.url, node.management_url)
 
 
 def _embedded_broker(ground: Ground) -> RabbitMQ:

@@ -13,7 +13,7 @@ from aio_pika.abc import AbstractChannel
 
 from bus.topology import EXECUTION_TYPES, PLANNING_TYPES, declare, topology
 from infra.services.rabbitmq import PrivateRabbitMQ
-from tests.support.brokers import call
+from tests.support.brokers import call, start_node
 from tests.support.ground import Ground
 
 ROOT = Path(__file__).parents[3]
@@ -29,9 +29,7 @@ Connect = Callable[[str], Awaitable[AbstractChannel]]
 def node() -> Iterator[PrivateRabbitMQ]:
     """A RabbitMQ of its own: users belong to a node, not to a virtual host."""
     ground = Ground()
-    node = PrivateRabbitMQ(ground.folder())
-    ground.run(node.start())
-    ground.at_end(lambda: ground.run(node.stop()))
+    node = start_node(ground)
     call(node.management_url, "POST", "definitions", DEFINITIONS.read_bytes())
     yield node
     ground.end()
@@ -58,8 +56,7 @@ async def say(channel: AbstractChannel, exchange: str, key: str) -> None:
     await target.publish(aio_pika.Message(b"{}"), routing_key=key, mandatory=False)
 
 
-@pytest.mark.real
-@pytest.mark.system
+@pytest.mark.node
 async def test_an_agent_takes_its_work_and_reports(connect: Connect) -> None:
     coordinator, agent = await connect("coordinator"), await connect(AGENT)
     await say(coordinator, "taskloom.work", "execution.cad.normal")
@@ -73,16 +70,14 @@ async def test_an_agent_takes_its_work_and_reports(connect: Connect) -> None:
     await say(agent, "taskloom.signals", "agent.heartbeat")
 
 
-@pytest.mark.real
-@pytest.mark.system
+@pytest.mark.node
 async def test_an_agent_hears_signals_on_a_queue_that_vanishes(connect: Connect) -> None:
     agent = await connect(AGENT)
     ear = await agent.declare_queue(exclusive=True)
     await ear.bind("taskloom.signals", "system.#")
 
 
-@pytest.mark.real
-@pytest.mark.system
+@pytest.mark.node
 @pytest.mark.parametrize(
     ("exchange", "key"),
     [
@@ -122,8 +117,7 @@ async def listen_to_all_work(agent: AbstractChannel) -> None:
     await (await agent.declare_queue(exclusive=True)).bind("taskloom.work", "#")
 
 
-@pytest.mark.real
-@pytest.mark.system
+@pytest.mark.node
 @pytest.mark.parametrize(
     "deed",
     [
@@ -142,8 +136,7 @@ async def test_an_agent_may_not(
         await deed(agent)
 
 
-@pytest.mark.real
-@pytest.mark.system
+@pytest.mark.node
 @pytest.mark.parametrize("user", ["projector", "api"])
 async def test_a_reader_listens_to_events_and_writes_none(connect: Connect, user: str) -> None:
     reader = await connect(user)

@@ -9,8 +9,7 @@ from infra.services.leash import has_ended
 from infra.services.rabbitmq import PrivateRabbitMQ
 
 
-@pytest.mark.real
-@pytest.mark.system
+@pytest.mark.node
 async def test_a_private_node_answers_and_leaves_nothing_running(state_dir: Path) -> None:
     async with PrivateRabbitMQ(state_dir) as node:
         connection = await aiormq.connect(node.url)

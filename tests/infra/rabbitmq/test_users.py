@@ -176,3 +176,11 @@ def test_compose_opens_ports_to_this_machine_only() -> None:
     ports = [one for one in published if not one.startswith("10001:")]
     assert len(ports) == 3
     assert all(one.startswith("127.0.0.1:") for one in ports)
+
+
+def test_compose_starts_modules_that_exist() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    modules = re.findall(r"command: \[agent, ([a-z_.]+)\]", compose)
+    assert len(modules) == 11
+    missing = [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").exists()]
+    assert missing == []

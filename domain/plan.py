@@ -191,9 +191,7 @@ def decide(plan: Plan | None, report: PlanReport, now: datetime) -> Sequence[Pla
             stopping = (planning_run_of(plan.id),) if plan.status == "planning" else plan.runs[-1:]
             return [PlanCancelled(plan_id=plan.id, reason=reason, runs=stopping)]
         case RunStarted(run_id=run_id):
-            if run_id in plan.runs or plan.status == "cancelled":
-                return []
-            return [PlanStarted(plan_id=plan.id, run_id=run_id)]
+            return [] if run_id in plan.runs else [_follow(plan, run_id)]
         case RunCompleted(run_id=run_id):
             if not _is_running(plan, run_id):
                 return []
@@ -220,10 +218,18 @@ def evolve(plan: Plan | None, event: PlanEvent) -> Plan:
             return replace(plan, status="completed")
         case PlanFailed(reason=reason):
             return replace(plan, status="failed", reason=reason)
-        case PlanCancelled(reason=reason):
-            return replace(plan, status="cancelled", reason=reason)
+        case PlanCancelled(reason=reason, runs=runs):
+            late = () if plan.status != "cancelled" else runs
+            return replace(plan, status="cancelled", reason=reason, runs=(*plan.runs, *late))
         case _:
             assert_never(event)
+
+
+def _follow(plan: Plan, run_id: str) -> PlanEvent:
+    if plan.status == "cancelled":
+        # The run was asked for before the cancellation, and is heard of after it.
+        return PlanCancelled(plan_id=plan.id, reason=plan.reason, runs=(run_id,))
+    return PlanStarted(plan_id=plan.id, run_id=run_id)
 
 
 def _is_running(plan: Plan, run_id: str) -> bool:
@@ -252,7 +258,7 @@ def _plan(plan: Plan, report: GraphProposed) -> Sequence[PlanEvent]:
         check(report.tasks)
     except Refused as refusal:
         reason = f"the planners proposed a graph that cannot be run: {refusal}"
-        return [PlanFailed(plan_id=plan.id, run_id=report.run_id, reason=reason)]
+        return [PlanFailed(plan_id=plan.id, run_id=report.run_id, reason=reason[:4_000])]
     return [_ready(plan.id, plan.goal, plan.options, report.tasks)]
 
 

@@ -1,0 +1,87 @@
+"""Small tasks, runs and reports, so that a test says only what matters to it."""
+
+from collections.abc import Iterable
+from functools import reduce
+
+from domain.policies import AnyReport
+from domain.run import Run, evolve
+from domain.run_decisions import decide
+from domain.run_events import (
+    RunEvent,
+    RunReport,
+    RunRequested,
+    TaskCompleted,
+    TaskFailed,
+    TaskLost,
+    TaskStarted,
+)
+from domain.tasks import Task
+from domain.values import ErrorClass, JsonObject
+from tests.support.scenario import NOW
+
+RUN_ID, PLAN_ID = "exec_1", "plan_1"
+
+
+def task(task_id: str, *needs: str, **changes: object) -> Task:
+    known: dict[str, object] = {
+        "id": task_id,
+        "name": f"Task {task_id}",
+        "agent": "NOOP",
+        "depends_on": needs,
+    }
+    return Task.model_validate(known | changes)
+
+
+def requested(*tasks: Task, **changes: object) -> RunRequested:
+    known: dict[str, object] = {"run_id": RUN_ID, "plan_id": PLAN_ID, "tasks": tasks}
+    return RunRequested.model_validate(known | changes)
+
+
+def started(task_id: str, epoch: int = 1, agent_id: str = "ann") -> TaskStarted:
+    return TaskStarted(run_id=RUN_ID, task_id=task_id, epoch=epoch, agent_id=agent_id)
+
+
+def completed(
+    task_id: str, epoch: int = 1, agent_id: str = "ann", result: JsonObject | None = None
+) -> TaskCompleted:
+    return TaskCompleted(
+        run_id=RUN_ID, task_id=task_id, epoch=epoch, agent_id=agent_id, result=result or {}
+    )
+
+
+def failed(
+    task_id: str,
+    epoch: int = 1,
+    agent_id: str = "ann",
+    error_class: ErrorClass = "transient",
+    reason: str = "it broke",
+) -> TaskFailed:
+    return TaskFailed(
+        run_id=RUN_ID,
+        task_id=task_id,
+        epoch=epoch,
+        agent_id=agent_id,
+        error_class=error_class,
+        reason=reason,
+    )
+
+
+def lost(task_id: str, epoch: int = 1, agent_id: str = "ann") -> TaskLost:
+    return TaskLost(
+        run_id=RUN_ID, task_id=task_id, epoch=epoch, agent_id=agent_id, reason="silence"
+    )
+
+
+def after(*reports: RunReport) -> tuple[RunEvent, ...]:
+    """Return the events that reports to one run lead to, one after the other."""
+    run: Run | None = None
+    past: list[RunEvent] = []
+    for report in reports:
+        events = decide(run, report, NOW)
+        run = reduce(evolve, events, run)
+        past += events
+    return tuple(past)
+
+
+def types(events: Iterable[RunEvent | AnyReport]) -> list[str]:
+    return [event.type for event in events]

@@ -118,5 +118,5 @@ def _proposed(plan_id: str, run_id: str, result: JsonObject) -> GraphProposed | 
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"]))
         reason = f"the synthesis is not a list of tasks: {where}: {problem['msg']}"
-        return PlanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason)
+        return PlanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason[:4_000])
     return GraphProposed(plan_id=plan_id, run_id=run_id, tasks=tasks)

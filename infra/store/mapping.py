@@ -3,19 +3,17 @@
 The registry is closed. A topic that it does not know is an error, never an import.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 
 import orjson
 from eventsourcing.persistence import Notification, StoredEvent
-from pydantic import TypeAdapter
 
+from bus.tolerance import validate_tolerantly
 from domain.deciders import EVENTS
 from domain.errors import UnreadableStream
 from domain.policies import Event
 from domain.recorded import Recorded
-from domain.values import Value
 
 
 class UnknownTopic(UnreadableStream):
@@ -37,11 +35,6 @@ class CorruptEvent(UnreadableStream):
 
     def __init__(self, stream: str, version: int, why: str) -> None:
         super().__init__(f"event {version} of {stream} cannot be read: {why}")
-
-
-_ADAPTERS: Mapping[str, TypeAdapter[Value]] = {
-    topic: TypeAdapter(model) for topic, model in EVENTS.items()
-}
 
 
 def to_stored(recorded: Recorded[Event]) -> StoredEvent:
@@ -76,14 +69,14 @@ def from_stored(stored: StoredEvent) -> Recorded[Event]:
         CorruptEvent: It is not of the form of its type.
     """
     stream, version = str(stored.originator_id), stored.originator_version
-    adapter = _ADAPTERS.get(stored.topic)
-    if adapter is None:
+    model = EVENTS.get(stored.topic)
+    if model is None:
         raise UnknownTopic(stored.topic, stream, version)
     try:
         state = orjson.loads(stored.state)
         meta = state["meta"]
         # Readers tolerate what a later writer added.
-        event = adapter.validate_python(state["event"], extra="ignore")
+        event = validate_tolerantly(model, state["event"])
         at = datetime.fromisoformat(meta["at"])
         return Recorded(
             id=meta["id"],

@@ -1,0 +1,38 @@
+"""``taskloom agent``: one agent, in the foreground."""
+
+from typing import Annotated
+
+import typer
+
+
+def agent(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF", help="A module such as agents.workers.cad, or a .py file with AGENT."
+        ),
+    ],
+    agent_id: Annotated[
+        str | None, typer.Option("--id", help="Its id; default: <type>_<planner|worker>_001.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="How many tasks it carries out at a time.")
+    ] = None,
+) -> None:
+    """Run one agent until it is told to end; what it has in hand it finishes first."""
+    from agents.kit.application import Options, run
+    from agents.kit.loading import load
+    from infra.logging import configure
+    from infra.processes.parts import required
+    from infra.processes.running import run_to_its_end
+    from infra.settings import Settings
+
+    settings = Settings()
+    configure(settings.log_level)
+    options = Options(
+        concurrency=concurrency or settings.agents.concurrency,
+        heartbeat=settings.agents.heartbeat,
+        grace=settings.agents.grace,
+    )
+    url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
+    run_to_its_end(run(load(reference), url=url, agent_id=agent_id, options=options))

@@ -1,0 +1,1 @@
+"""Task graphs as others write them down: one importer a file, pure."""

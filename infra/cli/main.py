@@ -1,0 +1,55 @@
+"""The command ``taskloom``. A verb is one file here and one line below."""
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from infra.cli import (
+    agent,
+    config,
+    db,
+    demo,
+    run,
+    serve,
+    up,
+    version,
+)
+from infra.cli.exits import Exit
+
+app = typer.Typer(
+    name="taskloom",
+    help="Plans and runs the work of teams of agents. Everything that happens is an event.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(up.up)
+app.command()(demo.demo)
+app.command()(run.run)
+app.add_typer(db.app, name="db")
+app.add_typer(config.app, name="config")
+app.command()(serve.serve)
+app.command()(agent.agent)
+app.command()(version.version)
+
+
+def main() -> NoReturn:
+    """Run the command and end the process."""
+    try:
+        app()
+    except BrokenPipeError:
+        # Who read our output has seen enough. Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.FAILURE)
+    except Exception as error:
+        if os.environ.get("TASKLOOM_DEBUG"):
+            raise
+        from infra.cli.failures import explain
+
+        code, message = explain(error)
+        print(f"taskloom: {message}", file=sys.stderr)
+        sys.exit(code)
+    sys.exit(Exit.OK)

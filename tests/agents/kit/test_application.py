@@ -1,0 +1,428 @@
+"""A running agent on a real broker, seen from the broker's side."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from aio_pika import RobustConnection
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from agents.agent import Agent, CannotBeDone, TryAgain, Work
+from agents.kit.application import Options, run_until
+from bus.connect import connect
+from bus.consuming import Consumer
+from bus.envelope import decode_report, encode_recorded
+from bus.publishing import Message, Publisher, Unroutable
+from bus.signals import Heartbeat, listen
+from bus.topology import DEAD, REPORTS, WORK, declare, topology, work_key
+from domain.deciders import PUBLIC_REPORTS
+from domain.recorded import Recorded, Report, derived_id
+from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStarted
+from domain.values import JsonObject, Lane, Value
+from tests.support.waiting import until
+
+Act = Callable[[Work], Awaitable[JsonObject]]
+
+
+class Bench:
+    """Stands where the coordinator stands: sends work, hears reports and heartbeats."""
+
+    def __init__(self, url: str, connection: RobustConnection, publisher: Publisher) -> None:
+        self.url = url
+        self.connection = connection
+        self._publisher = publisher
+        self.reports: list[Report[Value]] = []
+        self.heartbeats: list[Heartbeat] = []
+        self.dead: list[tuple[bytes, dict[str, object]]] = []
+
+    async def dispatch(
+        self, task_id: str, *, epoch: int = 1, lane: Lane = "normal", **changes: object
+    ) -> None:
+        dispatched = TaskDispatched.model_validate(
+            {
+                "run_id": "exec_1",
+                "plan_id": None,
+                "task_id": task_id,
+                "epoch": epoch,
+                "agent": "TEST",
+                "role": "execution",
+                "lane": lane,
+                "name": task_id,
+                "action": "act",
+                "params": {"n": 1},
+                "inputs": {},
+            }
+            | changes
+        )
+        recorded = Recorded(
+            id=f"{task_id}/{epoch}",
+            position=1,
+            stream="exec_1",
+            version=1,
+            event=dispatched,
+            at=datetime.now(UTC),
+            actor="taskloom.runs",
+            correlation_id="story",
+        )
+        await self.send(encode_recorded(recorded), derived_id(recorded.id, "work"), lane)
+
+    async def send(self, body: bytes, message_id: str, lane: Lane = "normal") -> None:
+        key = work_key("execution", "TEST", lane)
+        await self._publisher.publish(
+            Message(
+                exchange=WORK, key=key, body=body, message_id=message_id, type="task.dispatched"
+            )
+        )
+
+    def said(self, kind: type[Value]) -> list[str]:
+        """Return the tasks of which something was said, in order."""
+        return [r.body.task_id for r in self.reports if isinstance(r.body, kind)]  # type: ignore[attr-defined]
+
+    def types(self) -> list[str]:
+        return [str(r.body.type) for r in self.reports]  # type: ignore[attr-defined]
+
+    async def gets(self, kind: str) -> None:
+        """Take reports from their queue until there is one of that type."""
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    async with self.connection.channel() as channel:
+                        queue = await channel.declare_queue(REPORTS, passive=True)
+                        while got := await queue.get(no_ack=True, fail=False):
+                            if got.routing_key == kind:
+                                return
+                except ChannelNotFoundEntity:
+                    pass
+                await asyncio.sleep(0.02)
+
+    async def waits(self, queue: str) -> int:
+        async with self.connection.channel() as channel:
+            declared = await channel.declare_queue(queue, passive=True)
+            return declared.declaration_result.message_count or 0
+
+
+@asynccontextmanager
+async def bench(url: str, *, is_deaf: bool = False) -> AsyncIterator[Bench]:
+    async with await connect(url, name="bench") as connection, Publisher(connection) as publisher:
+        async with connection.channel() as channel:
+            await declare(channel, topology(planning=(), execution=("TEST",)))
+        here = Bench(url, connection, publisher)
+
+        async def hear(queue: str) -> None:
+            async for group in Consumer(connection, queue, prefetch=500).groups(500):
+                for delivery in group.deliveries:
+                    if queue == DEAD:
+                        here.dead.append((delivery.body, dict(delivery.properties.headers or {})))
+                    else:
+                        here.reports.append(decode_report(delivery.body, PUBLIC_REPORTS))
+                await group.ack()
+
+        await listen(connection, here.heartbeats.append)
+        heard = (DEAD,) if is_deaf else (DEAD, REPORTS)
+        hearing = [asyncio.create_task(hear(queue)) for queue in heard]
+        try:
+            yield here
+        finally:
+            for task in hearing:
+                task.cancel()
+            await asyncio.wait(hearing)
+
+
+class Running:
+    def __init__(self, act: Act | Agent, url: str, **options: float) -> None:
+        agent = act if isinstance(act, Agent) else Agent(type="TEST", actions={"act": act})
+        settings = replace(Options(heartbeat=0.05, grace=5), **options)  # type: ignore[arg-type]
+        self.stop = asyncio.Event()
+        self.task = asyncio.create_task(run_until(self.stop, agent, url=url, options=settings))
+
+    async def end(self) -> None:
+        self.stop.set()
+        async with asyncio.timeout(20):
+            await self.task
+
+    async def __aenter__(self) -> "Running":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+
+async def echo(work: Work) -> JsonObject:
+    return {"params": work.params, "inputs": dict(work.inputs)}
+
+
+async def test_a_task_is_started_and_completed_under_its_story(vhost_url: str) -> None:
+    async with bench(vhost_url) as here, Running(echo, vhost_url):
+        await here.dispatch("a", inputs={"x": {"y": 2}})
+        await until(lambda: here.said(TaskCompleted) == ["a"], "the task is completed")
+    assert sorted(here.types()[:3]) == ["agent.registered", "task.completed", "task.started"]
+    started, done = (r for r in here.reports if r.stream == "exec_1")
+    assert isinstance(done.body, TaskCompleted)
+    assert done.body.result == {"params": {"n": 1}, "inputs": {"x": {"y": 2}}}
+    assert {started.correlation_id, done.correlation_id} == {"story"}
+    assert {started.causation_id, done.causation_id} == {"a/1"}
+    assert done.actor == "agents/test_worker_001"
+
+
+@pytest.mark.parametrize(
+    ("error", "error_class", "reason"),
+    [
+        (CannotBeDone("no bore"), "validation", "no bore"),
+        (TryAgain("no licence"), "transient", "no licence"),
+        (TimeoutError(), "transient", "TimeoutError"),
+        (ConnectionError("gone"), "transient", "gone"),
+        (ZeroDivisionError("by zero"), "transient", "ZeroDivisionError: by zero"),
+        (ValueError("a\x00b\ud800"), "transient", "ValueError: a\ufffdb?"),
+        (asyncio.CancelledError("own"), "transient", "CancelledError: own"),
+    ],
+)
+async def test_a_failure_has_a_class(
+    vhost_url: str, error: BaseException, error_class: str, reason: str
+) -> None:
+    async def fail(_: Work) -> JsonObject:
+        raise error
+
+    async with bench(vhost_url) as here, Running(fail, vhost_url):
+        await here.dispatch("a")
+        await until(lambda: here.said(TaskFailed) == ["a"], "the task has failed")
+    failure = next(r.body for r in here.reports if isinstance(r.body, TaskFailed))
+    assert (failure.error_class, failure.reason) == (error_class, reason)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        [1],
+        {"a": float("nan")},
+        {"a": object()},
+        {"a": "\x00"},
+        {"a": "\ud800"},
+        {"a": 2**70},
+        {"a": "x" * 300_000},
+    ],
+    ids=["none", "list", "nan", "object", "nul", "surrogate", "integer", "large"],
+)
+async def test_a_result_that_nobody_can_read_is_a_failure(vhost_url: str, result: object) -> None:
+    async def act(_: Work) -> JsonObject:
+        return result  # type: ignore[return-value]
+
+    async with bench(vhost_url) as here, Running(act, vhost_url):
+        await here.dispatch("a")
+        await until(lambda: here.said(TaskFailed) == ["a"], "the task has failed")
+    failure = next(r.body for r in here.reports if isinstance(r.body, TaskFailed))
+    assert failure.error_class == "validation"
+
+
+async def test_an_unknown_action_is_refused(vhost_url: str) -> None:
+    async with bench(vhost_url) as here, Running(echo, vhost_url):
+        await here.dispatch("a", action="dance")
+        await until(lambda: here.said(TaskFailed) == ["a"], "the task has failed")
+    failure = next(r.body for r in here.reports if isinstance(r.body, TaskFailed))
+    assert "cannot dance" in failure.reason
+
+
+async def test_what_cannot_be_read_becomes_a_dead_letter_with_its_reason(vhost_url: str) -> None:
+    async with bench(vhost_url) as here, Running(echo, vhost_url):
+        await here.send(b"{", "m1")
+        await here.dispatch("b", agent="OTHER")
+        await here.dispatch("c")
+        await until(lambda: here.said(TaskCompleted) == ["c"], "the good one is completed")
+        await until(lambda: len(here.dead) == 2, "two are dead")
+    reasons = {headers["x-taskloom-reason"] for _, headers in here.dead}
+    assert reasons == {"malformed-json", "foreign-work"}
+    body, headers = next(x for x in here.dead if x[1]["x-taskloom-reason"] == "malformed-json")
+    assert body == b"{"
+    assert headers["x-taskloom-queue"] == "taskloom.work.execution.test.normal"
+    assert headers["x-taskloom-key"] == "execution.test.normal"
+
+
+async def test_an_attempt_in_hand_is_not_carried_out_twice(vhost_url: str) -> None:
+    carried: list[str] = []
+    go = asyncio.Event()
+
+    async def act(work: Work) -> JsonObject:
+        carried.append(work.task_id)
+        await go.wait()
+        return {}
+
+    async with bench(vhost_url) as here, Running(act, vhost_url):
+        await here.dispatch("a")
+        await until(lambda: carried == ["a"], "the task runs")
+        await here.dispatch("a")
+        await here.dispatch("b")
+        await until(lambda: carried == ["a", "b"], "the next task runs")
+        go.set()
+        await until(lambda: sorted(here.said(TaskCompleted)) == ["a", "b"], "both are completed")
+        await here.dispatch("a")
+        await until(lambda: len(here.said(TaskCompleted)) == 3, "the end is said again")
+        await here.dispatch("a", epoch=2)
+        await until(lambda: carried == ["a", "b", "a"], "another epoch is another attempt")
+    first, again = [
+        r for r in here.reports if r.causation_id == "a/1" and isinstance(r.body, TaskCompleted)
+    ]
+    assert first == again
+
+
+async def test_urgent_work_overtakes_and_only_so_many_run_at_once(vhost_url: str) -> None:
+    order: list[str] = []
+    go = asyncio.Semaphore(0)
+
+    async def act(work: Work) -> JsonObject:
+        order.append(work.task_id)
+        await go.acquire()
+        return {}
+
+    async with bench(vhost_url) as here, Running(act, vhost_url, concurrency=2):
+        for task_id in ("a", "b", "c", "d"):
+            await here.dispatch(task_id)
+        await until(lambda: len(order) == 2, "two run")
+        await here.dispatch("urgent", lane="priority")
+        await until(
+            lambda: (
+                {t.task_id for t in here.heartbeats[-1].tasks if t.state == "waiting"}
+                == {"c", "d", "urgent"}
+            ),
+            "the rest waits",
+        )
+        assert here.heartbeats[-1].load == 1.0
+        assert len(order) == 2
+        go.release()
+        await until(lambda: len(order) == 3, "another one runs")
+        assert order[2] == "urgent"
+        for _ in range(4):
+            go.release()
+        await until(lambda: len(here.said(TaskCompleted)) == 5, "all are completed")
+
+
+async def test_heartbeats_name_what_is_in_hand(vhost_url: str) -> None:
+    go = asyncio.Event()
+
+    async def act(work: Work) -> JsonObject:
+        work.progress(0.25)
+        await go.wait()
+        return {}
+
+    async with bench(vhost_url) as here, Running(act, vhost_url):
+        await until(lambda: bool(here.heartbeats), "the heart beats")
+        assert here.heartbeats[0].lifecycle == "ready"
+        await here.dispatch("a", epoch=3)
+        await until(lambda: bool(here.heartbeats[-1].tasks), "the task is named")
+        beat = here.heartbeats[-1]
+        await until(lambda: here.heartbeats[-1].tasks[0].progress == 0.25, "the progress is told")
+        assert (beat.tasks[0].task_id, beat.tasks[0].epoch) == ("a", 3)
+        go.set()
+        await until(lambda: here.heartbeats[-1].completed == 1, "it is counted")
+    assert here.heartbeats[-1].memory_bytes > 0
+
+
+async def test_stopping_finishes_what_runs_and_returns_what_waits(vhost_url: str) -> None:
+    begun = asyncio.Event()
+    go = asyncio.Event()
+
+    async def act(_: Work) -> JsonObject:
+        begun.set()
+        await go.wait()
+        return {}
+
+    async with bench(vhost_url) as here:
+        async with Running(act, vhost_url, concurrency=1) as agent:
+            for task_id in ("a", "b", "c"):
+                await here.dispatch(task_id)
+            await begun.wait()
+            await until(lambda: len(here.heartbeats[-1].tasks) == 2, "one runs, one waits")
+            agent.stop.set()
+            await until(lambda: here.heartbeats[-1].lifecycle == "shutdown", "it stops")
+            async with asyncio.timeout(20):
+                while await here.waits("taskloom.work.execution.test.normal") < 2:
+                    await asyncio.sleep(0.02)  # the broker has no event for it
+            go.set()
+        await until(lambda: here.types()[-1] == "agent.deregistered", "it says goodbye")
+    assert here.said(TaskCompleted) == ["a"]
+    assert here.said(TaskStarted) == ["a"]
+
+
+async def test_what_outlasts_the_grace_is_left_to_its_lease(vhost_url: str) -> None:
+    async def act(_: Work) -> JsonObject:
+        await asyncio.Event().wait()
+        return {}
+
+    async with bench(vhost_url) as here:
+        async with Running(act, vhost_url, grace=0.1) as agent:
+            await here.dispatch("a")
+            await until(lambda: here.said(TaskStarted) == ["a"], "the task runs")
+            await agent.end()
+        await until(lambda: here.types()[-1] == "agent.deregistered", "it says goodbye")
+    assert "task.failed" not in here.types()
+
+
+async def test_an_agent_starts_before_everybody_else(vhost_url: str) -> None:
+    async with Running(echo, vhost_url), bench(vhost_url) as here:
+        await here.dispatch("a")
+        await until(lambda: here.said(TaskCompleted) == ["a"], "the task is completed")
+
+
+async def test_a_report_is_repeated_until_its_queue_is_back(vhost_url: str) -> None:
+    go = asyncio.Event()
+
+    async def act(_: Work) -> JsonObject:
+        await go.wait()
+        return {}
+
+    async with bench(vhost_url, is_deaf=True) as here, Running(act, vhost_url):
+        await here.dispatch("a")
+        await until(lambda: bool(here.heartbeats and here.heartbeats[-1].tasks), "the task runs")
+        await here.gets("task.started")
+        async with here.connection.channel() as channel:
+            await channel.queue_delete(REPORTS)
+            await channel.exchange_delete(REPORTS)
+        go.set()
+        await here.gets("task.completed")
+
+
+async def test_work_is_taken_again_when_its_queue_is_back(vhost_url: str) -> None:
+    async with bench(vhost_url) as here, Running(echo, vhost_url):
+        await here.dispatch("a")
+        await until(lambda: here.said(TaskCompleted) == ["a"], "the first is completed")
+        async with here.connection.channel() as channel:
+            await channel.queue_delete("taskloom.work.execution.test.normal")
+        async with asyncio.timeout(20):
+            while "b" not in here.said(TaskCompleted):
+                with suppress(Unroutable):
+                    await here.dispatch("b")
+                await asyncio.sleep(0.1)
+
+
+async def test_an_agent_that_lost_its_connection_goes_on_and_registers_again(
+    vhost_url: str,
+) -> None:
+    go = asyncio.Event()
+    carried: list[str] = []
+
+    async def act(work: Work) -> JsonObject:
+        carried.append(work.task_id)
+        await go.wait()
+        return {}
+
+    async with bench(vhost_url) as here, Running(act, vhost_url, concurrency=1):
+        await here.dispatch("a")
+        await here.dispatch("b")
+        await until(lambda: carried == ["a"], "one runs")
+        await cut(here, "test_worker_001 takes")
+        await until(lambda: here.types().count("agent.registered") == 2, "it registers again")
+        go.set()
+        await until(lambda: sorted(here.said(TaskCompleted)) == ["a", "b"], "both are completed")
+    assert carried == ["a", "b"]
+
+
+async def cut(here: Bench, name: str) -> None:
+    """Cut the connections of that name, as a broken network would."""
+    for found in gc.get_objects():
+        if not isinstance(found, RobustConnection) or found.is_closed:
+            continue
+        if found.url.query.get("name") == name and found.transport is not None:
+            await found.transport.connection.close(ConnectionError("cut"))

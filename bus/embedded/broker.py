@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FRAME_MAX: Final = 131_072
 CHANNEL_MAX: Final = 2047
 HEARTBEAT: Final = 60  # seconds
+HANDSHAKE_TIMEOUT: Final = 10.0  # seconds
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 MEMORY_HIGH: Final = 256 * 1024 * 1024
 
@@ -51,6 +52,7 @@ class EmbeddedBroker:
         password: str = "guest",  # noqa: S107 - the well-known one of every broker
         vhosts: Sequence[str] = ("/",),
         heartbeat: int = HEARTBEAT,
+        handshake_timeout: float = HANDSHAKE_TIMEOUT,
         memory_high: int = MEMORY_HIGH,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
@@ -65,6 +67,7 @@ class EmbeddedBroker:
             frame_max=FRAME_MAX,
             channel_max=CHANNEL_MAX,
             heartbeat=heartbeat,
+            handshake_timeout=handshake_timeout,
             max_message_bytes=max_message_bytes,
         )
         self._names = tuple(vhosts)

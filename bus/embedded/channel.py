@@ -144,6 +144,8 @@ class Channel:
                 return commands.Channel.FlowOk(active=True)
             case commands.Basic.CancelOk():
                 return None
+            case commands.Channel.Open():
+                raise ConnectionRefused(504, "second 'channel.open' seen")
             case _:
                 raise ConnectionRefused(540, f"{command.name} is not part of this broker")
 

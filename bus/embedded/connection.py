@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bus.embedded.vhost import VirtualHost
 
 _CLOSE_WAIT: Final = 2.0  # seconds for a client to answer connection.close
-_HANDSHAKE_WAIT: Final = 10.0  # seconds for a client to finish the handshake
 
 
 class Host(Protocol):
@@ -70,7 +69,9 @@ class Connection(asyncio.Protocol):
         self._has_greeted = False
         self._publishes = False
         self._is_closing = False
-        self._pulse = Pulse(self._loop, deadline=_HANDSHAKE_WAIT, beat=self._beat, give_up=self.cut)
+        self._pulse = Pulse(
+            self._loop, deadline=host.terms.handshake_timeout, beat=self._beat, give_up=self.cut
+        )
 
     # the transport's side
 

@@ -31,7 +31,7 @@ _CAPABILITIES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the broker offers to a client."""
+    """What the broker offers to a client; times in seconds."""
 
     user: str
     password: str
@@ -39,6 +39,7 @@ class Terms:
     frame_max: int
     channel_max: int
     heartbeat: int
+    handshake_timeout: float
     max_message_bytes: int
 
 

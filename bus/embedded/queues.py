@@ -60,7 +60,7 @@ class Queue:
         self._sequence = 0
         self._may_expire = settings.ttl < NEVER
         self._is_bounded = settings.max_length < NEVER or settings.max_bytes < NEVER
-        self._rejects = settings.overflow != "drop-head"
+        self._drops = self._is_bounded and settings.overflow == "drop-head"
         self._expiry: TimerHandle | None = None
         self._farewell: TimerHandle | None = None
         self.touch()
@@ -73,7 +73,7 @@ class Queue:
     def publish(self, message: Message, now: float) -> bool:
         """Take a message in; say whether the queue accepted it."""
         settings = self.settings
-        if self._is_bounded and self._rejects and not self._has_space_for(message, now):
+        if self._is_bounded and not self._drops and not self._has_space_for(message, now):
             if settings.overflow == "reject-publish-dlx":
                 self._house.bury(self, message, "maxlen")
             return False
@@ -100,7 +100,7 @@ class Queue:
                 consumer.unacked += 1
                 self.unacked += 1
             consumer.outlet.deliver(consumer, entry)
-        if self._is_bounded:
+        if self._drops:
             while self._is_over():
                 self._let_go(backlog.pop(), "maxlen")
         if self._may_expire:

@@ -77,6 +77,7 @@ async def test_a_stranger_is_told_which_protocol_is_spoken(
         (CHANNEL + struct.pack(">BHI", 3, 1, 1) + b"x\xce", 505),
         (CHANNEL + struct.pack(">BHI", 2, 1, 1) + b"x\xce", 505),
         (CHANNEL + struct.pack(">BHIHHH", 1, 1, 6, 60, 40, 0) + b"\xce", 501),
+        (CHANNEL + CHANNEL, 504),
         (CHANNEL + frame.marshal(commands.Tx.Select(), 1), 540),
     ],
 )
@@ -110,11 +111,9 @@ async def test_bytes_may_arrive_one_by_one(broker: EmbeddedBroker) -> None:
     assert answer.endswith(frame.marshal(commands.Connection.CloseOk(), 0))
 
 
-async def test_a_client_that_never_greets_is_not_kept(broker: EmbeddedBroker) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", broker.port)
-    async with asyncio.timeout(20):
-        assert await reader.read() == b""
-    writer.close()
+async def test_a_client_that_never_greets_is_not_kept() -> None:
+    async with EmbeddedBroker(handshake_timeout=0.1) as broker:
+        assert await answer_to(broker, b"AMQP") == b""
 
 
 async def test_a_silent_peer_is_dropped_after_two_heartbeats(broker: EmbeddedBroker) -> None:
@@ -240,6 +239,20 @@ async def test_stopping_tells_the_clients() -> None:
     await broker.stop()
     await until(lambda: connection.is_closed)
     await broker.stop()  # once more does no harm
+
+
+async def test_a_stopped_broker_starts_again_empty_and_in_its_place() -> None:
+    broker = EmbeddedBroker()
+    await broker.start()
+    url = broker.url
+    async with await aiormq.connect(url) as connection:
+        await (await connection.channel()).queue_declare("q")
+    await broker.stop()
+    await broker.start()
+    assert broker.url == url
+    assert broker.queues() == []
+    assert await is_alive(broker)
+    await broker.stop()
 
 
 def test_it_runs_on_uvloop_as_the_processes_do() -> None:

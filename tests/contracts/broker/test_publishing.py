@@ -47,6 +47,16 @@ async def test_a_queue_that_is_full_may_refuse(client: Client) -> None:
     assert await take_all(queue, 1) == [b"2"]
 
 
+async def test_a_queue_that_refuses_still_takes_back_what_it_delivered(client: Client) -> None:
+    channel = await client.channel()
+    queue = await client.queue(channel, x_max_length=1, x_overflow="reject-publish")
+    await publish(channel, queue.name, b"0")
+    message = await take(queue)
+    await publish(channel, queue.name, b"1")
+    await message.nack(requeue=True)
+    assert await take_all(queue, 2) == [b"0", b"1"]
+
+
 async def test_among_pipelined_messages_only_the_refused_are_refused(client: Client) -> None:
     channel = await client.raw()
     queue = await client.queue(await client.channel(), x_max_length=3, x_overflow="reject-publish")

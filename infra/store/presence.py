@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from bus.signals import Heartbeat
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
+
+from bus.signals import Heartbeat
 
 
 class PresenceTable:

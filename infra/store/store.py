@@ -23,6 +23,7 @@ from domain.policies import Event
 from domain.recorded import Recorded
 from infra.store import snapshots
 from infra.store.mapping import from_stored, to_stored
+from infra.store.recent import RecentEvents
 from infra.store.recorders import Datastore, EventRecorder, Limits, SnapshotRecorder
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class PostgresStore:
         self._snapshots = SnapshotRecorder(self._datastore)
         self._threads = ThreadPoolExecutor(pool_max, thread_name_prefix="store")
         self._logs: WeakSet[PostgresLog] = WeakSet()
+        self._recent = RecentEvents()
         self._listener: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "PostgresStore":
@@ -75,6 +77,7 @@ class PostgresStore:
             positions = await self._call(lambda: self._events.insert_events(stored))
         except IntegrityError as error:
             raise StreamMoved from error
+        self._recent.add(events, positions)
         self._wake()
         return positions
 
@@ -90,6 +93,8 @@ class PostgresStore:
 
     async def read_all(self, *, after: int, limit: int) -> Sequence[Recorded[Event]]:
         """Return at most ``limit`` events after a position."""
+        if recent := self._recent.after(after, limit):
+            return recent
         return await self._call(
             lambda: [from_stored(stored) for stored in self._events.select_after(after, limit)]
         )

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Final, Literal, Self, cast
 
@@ -213,10 +214,7 @@ class Publisher:
             channel.delivery_tag += 1
             confirmations[channel.delivery_tag] = self._confirmation(channel, message_id)
             channel.message_id_delivery_tag[message_id] = channel.delivery_tag
-            publish = Basic.Publish(
-                exchange=message.exchange, routing_key=message.key, mandatory=message.mandatory
-            )
-            frames.append(marshal(publish, number))
+            frames.append(_publish(message.exchange, message.key, message.mandatory, number))
             frames.append(marshal(_header(message), number))
             body = message.body
             frames.extend(
@@ -279,6 +277,12 @@ class Publisher:
             self._lose(channel)
             with suppress(AMQPError, OSError, RuntimeError, TimeoutError):
                 await channel.close(timeout=1.0)
+
+
+@lru_cache(maxsize=1_000)
+def _publish(exchange: str, key: str, mandatory: bool, number: int) -> bytes:  # noqa: FBT001 # a cached function takes no keywords cheaply
+    frame = Basic.Publish(exchange=exchange, routing_key=key, mandatory=mandatory)
+    return marshal(frame, number)
 
 
 def _header(message: Message) -> ContentHeader:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import structlog
+from aiormq.exceptions import ChannelAccessRefused
 from faststream import AckPolicy, FastStream
 from faststream.rabbit import (
     Channel,
@@ -113,7 +114,7 @@ def build(agent: Agent, *, identity: Identity, url: str, options: Options) -> Fa
     for lane, queue in zip(LANES, work_queues(agent.role, agent.type), strict=True):
         broker.subscriber(
             _declared(queue),
-            RabbitExchange(WORK, type=ExchangeType.TOPIC, durable=True),
+            RabbitExchange(WORK, type=ExchangeType.TOPIC, durable=True, declare=False),
             ack_policy=AckPolicy.MANUAL,
             decoder=_as_it_is,
             no_reply=True,
@@ -153,8 +154,12 @@ class _Duty:
         self._open.push_async_callback(connection.close)
 
         async def restore() -> None:
-            async with connection.channel() as channel:
-                await declare_work(channel, identity.role, identity.agent_type)
+            try:
+                async with connection.channel() as channel:
+                    await declare_work(channel, identity.role, identity.agent_type)
+            except ChannelAccessRefused as refusal:
+                # Where each role has a user of its own, only the coordinator may declare the rest.
+                log.info("topology.left_to_others", why=str(refusal))
 
         await restore()
         publisher = await self._open.enter_async_context(Publisher(connection))

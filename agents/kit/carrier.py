@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import AMQPError
 
 from agents.agent import Agent, Work
+from agents.kit.acks import Acks
 from agents.kit.gate import Gate
 from agents.kit.identity import Identity
 from agents.kit.outcome import completed, failed
@@ -75,6 +76,7 @@ class Carrier:
         self._identity = identity
         self._reporter = reporter
         self._patience = patience
+        self._acks = Acks()
         self.gate = Gate(concurrency)
         self.completed = 0
         self.failed = 0
@@ -105,10 +107,10 @@ class Carrier:
         task = recorded.event
         attempt = (task.run_id, task.task_id, task.epoch)
         if held := self._held.get(attempt):
-            await self._meet_again(held, message)
+            self._meet_again(held, message)
         elif report := self._ended.get(attempt):
             await self._reporter.insist(report)
-            await _ack(message)
+            self._acks.ack(message)
         else:
             await self._begin(attempt, recorded, message, lane)
 
@@ -140,7 +142,7 @@ class Carrier:
                 return
             held.state = "running"
             await self._report(self._started(recorded.event), recorded)
-            await _ack(held.message)
+            self._acks.ack(held.message)
             running = asyncio.create_task(self._carry(attempt, recorded, held))
             is_running = True
             self._running.add(running)
@@ -218,13 +220,13 @@ class Carrier:
         await self._reporter.bury(
             refusal, origin, body=message.body, message_id=message.message_id or fallback
         )
-        await _ack(message)
+        self._acks.ack(message)
 
-    async def _meet_again(self, held: Held, message: AbstractIncomingMessage) -> None:
+    def _meet_again(self, held: Held, message: AbstractIncomingMessage) -> None:
         if held.state == "waiting":
             held.message = message
         else:
-            await _ack(message)
+            self._acks.ack(message)
 
     def _remember(self, attempt: Attempt, report: Message) -> None:
         self._ended[attempt] = report
@@ -235,13 +237,6 @@ class Carrier:
         del self._held[attempt]
         if has_place:
             self.gate.leave()
-
-
-async def _ack(message: AbstractIncomingMessage) -> None:
-    try:
-        await message.ack()
-    except _LOST as error:  # the broker will deliver it again, and we will know it
-        log.warning("ack.lost", why=str(error))
 
 
 async def _give_back(message: AbstractIncomingMessage) -> None:

@@ -1,0 +1,83 @@
+"""Heartbeats: their form, and a listener that keeps listening."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from bus.connect import connect
+from bus.publishing import Message, Publisher
+from bus.refusals import BadSchema, NotAnObject, Unreadable
+from bus.signals import Heartbeat, HeldTask, decode_heartbeat, encode_heartbeat, listen
+from bus.topology import SIGNALS
+from tests.support.waiting import until
+
+BEAT = Heartbeat(
+    agent_id="cad_worker_001",
+    agent_type="CAD",
+    role="execution",
+    instance="f00d",
+    lifecycle="working",
+    load=0.5,
+    at=datetime(2026, 3, 1, tzinfo=UTC),
+    cpu=0.25,
+    memory_bytes=1,
+    tasks=(HeldTask(run_id="exec_1", task_id="t", epoch=1, progress=0.5, state="running"),),
+)
+
+
+def test_a_heartbeat_is_read_as_it_was_sent() -> None:
+    assert decode_heartbeat(encode_heartbeat(BEAT, message_id="1").body) == BEAT
+
+
+def test_a_newer_heartbeat_is_read_as_far_as_it_is_known() -> None:
+    said = json.loads(encode_heartbeat(BEAT, message_id="1").body)
+    said["mood"] = said["tasks"][0]["mood"] = "good"
+    assert decode_heartbeat(json.dumps(said).encode()) == BEAT
+
+
+@pytest.mark.parametrize(
+    ("raw", "refusal"),
+    [(b"[]", NotAnObject), (b"{}", BadSchema), (b"{", Unreadable), (b'{"load":NaN}', Unreadable)],
+)
+def test_what_is_no_heartbeat_is_refused(raw: bytes, refusal: type[Unreadable]) -> None:
+    with pytest.raises(refusal):
+        decode_heartbeat(raw)
+
+
+async def test_a_listener_hears_on_whatever_happens_to_its_queue(vhost_url: str) -> None:
+    heard: list[Heartbeat] = []
+    async with (
+        await connect(vhost_url, name="ears") as ears,
+        await connect(vhost_url, name="mouth") as mouth,
+        Publisher(mouth) as publisher,
+    ):
+        await listen(ears, heard.append)
+        beats = 0
+
+        async def is_heard() -> None:
+            nonlocal beats
+            before = len(heard)
+            async with asyncio.timeout(20):
+                while len(heard) == before:
+                    beats += 1
+                    await publisher.send(encode_heartbeat(BEAT, message_id=f"b{beats}"))
+                    await asyncio.sleep(0.02)
+
+        await is_heard()
+        await publisher.send(
+            Message(exchange=SIGNALS, key="agent.heartbeat", body=b"{", message_id="y", type="x")
+        )
+        await is_heard()
+        assert ears.transport is not None
+        await ears.transport.connection.close(ConnectionError("cut"))
+        await is_heard()
+        async with mouth.channel() as channel:
+            await channel.exchange_delete(SIGNALS)
+        await is_heard()
+        assert set(heard) == {BEAT}
+    await until(
+        lambda: not [t for t in asyncio.all_tasks() if t.get_name() == "signals"],
+        "nobody listens any more",
+    )

@@ -50,7 +50,7 @@ AGENT = Decider(
     reports=frozenset(get_args(agent.AgentReport)),
 )
 
-_BY_PREFIX: Mapping[str, Decider] = {"plan_": PLAN, "exec_": RUN, "agent": AGENT}
+_BY_PREFIX: Mapping[str, Decider] = {"plan_": PLAN, "exec_": RUN, "agent:": AGENT}
 
 
 class ForeignReport(Refused):
@@ -68,10 +68,10 @@ def decider_of(stream: str) -> Decider:
     Raises:
         Refused: No stream has such a name.
     """
-    decider = _BY_PREFIX.get(stream[:5])
-    if decider is None:
-        raise Refused(f"{stream!r} is not the name of a plan, a run or an agent")
-    return decider
+    for prefix, decider in _BY_PREFIX.items():
+        if stream.startswith(prefix):
+            return decider
+    raise Refused(f"{stream!r} is not the name of a plan, a run or an agent")
 
 
 def stream_of(report: AnyReport) -> str:

@@ -1,0 +1,134 @@
+"""Which attempts are lost with their agents, and which work never arrived."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain.leases import Attempt, AttemptKey, Sightings, Verdict, WorkKind, judge
+from tests.support.scenario import NOW
+
+LEASE = timedelta(seconds=10)
+LONG_AGO = NOW - timedelta(hours=1)
+JUST_NOW = NOW - timedelta(seconds=9)
+KIND: WorkKind = ("execution", "CAD", "normal")
+
+
+def ago(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+def attempt(**changes: object) -> Attempt:
+    known: dict[str, object] = {
+        "run_id": "exec_1",
+        "task_id": "a",
+        "epoch": 1,
+        "state": "started",
+        "since": LONG_AGO,
+        "agent_id": "ann",
+        "agent_type": "CAD",
+        "role": "execution",
+        "lane": "normal",
+        "delay": 0,
+        "position": 7,
+    }
+    return Attempt(**(known | changes))  # type: ignore[arg-type] # the names are checked at once
+
+
+def seen(
+    agent: timedelta | None = None,
+    named: timedelta | None = None,
+    since: timedelta = timedelta(hours=1),
+) -> Sightings:
+    """Return what was heard of ann and her attempt, so long ago."""
+    attempts: dict[AttemptKey, object] = {} if named is None else {("exec_1", "a", 1): NOW - named}
+    return Sightings(
+        since=NOW - since,
+        agents={} if agent is None else {"ann": NOW - agent},
+        attempts=attempts,  # type: ignore[arg-type] # they are times
+    )
+
+
+def judged(
+    of: Attempt, sightings: Sightings, *, has_backlog: bool = False, crowded: bool = False
+) -> str:
+    verdict = judge(
+        [of],
+        sightings,
+        NOW,
+        lease=LEASE,
+        has_backlog=has_backlog,
+        crowded={KIND} if crowded else (),
+    )
+    if verdict == Verdict(lost=[of], owed=[]):
+        return "lost"
+    if verdict == Verdict(lost=[], owed=[of]):
+        return "owed"
+    assert verdict == Verdict(lost=[], owed=[])
+    return "fine"
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(10, "fine"), (10.001, "lost")])
+def test_a_started_attempt_is_lost_when_nobody_names_it_for_longer_than_a_lease(
+    seconds: float, expected: str
+) -> None:
+    assert judged(attempt(), seen(agent=ago(0), named=ago(seconds))) == expected
+    assert judged(attempt(since=NOW - ago(seconds)), seen()) == expected
+
+
+def test_an_agent_that_lives_but_does_not_name_an_attempt_has_lost_it() -> None:
+    assert judged(attempt(), seen(agent=ago(0))) == "lost"
+
+
+def test_a_living_agent_is_believed_while_reports_wait_to_be_recorded() -> None:
+    assert judged(attempt(), seen(agent=ago(10)), has_backlog=True) == "fine"
+    assert judged(attempt(), seen(agent=ago(11)), has_backlog=True) == "lost"
+    assert judged(attempt(), seen(), has_backlog=True) == "lost"
+
+
+def test_whoever_has_just_begun_to_listen_waits_a_lease_before_it_judges() -> None:
+    assert judged(attempt(), seen(since=ago(9))) == "fine"
+    assert judged(attempt(), seen(since=ago(11))) == "lost"
+    assert judged(attempt(state="dispatched", agent_id=None), seen(since=ago(9))) == "fine"
+
+
+def test_work_that_nobody_took_for_a_lease_is_owed() -> None:
+    waiting = attempt(state="dispatched", agent_id=None)
+    assert judged(waiting, seen()) == "owed"
+    assert judged(attempt(state="dispatched", since=JUST_NOW), seen()) == "fine"
+
+
+def test_work_that_has_to_wait_is_given_its_delay() -> None:
+    def waiting(seconds: float) -> Attempt:
+        return attempt(state="dispatched", delay=16, since=NOW - ago(seconds))
+
+    assert judged(waiting(26), seen()) == "fine"
+    assert judged(waiting(26.001), seen()) == "owed"
+
+
+def test_work_is_not_owed_while_its_queue_or_the_reports_wait() -> None:
+    waiting = attempt(state="dispatched")
+    assert judged(waiting, seen(), crowded=True) == "fine"
+    assert judged(waiting, seen(), has_backlog=True) == "fine"
+    assert judged(attempt(state="dispatched", lane="priority"), seen(), crowded=True) == "owed"
+
+
+def test_a_crowded_queue_does_not_save_a_started_attempt() -> None:
+    assert judged(attempt(), seen(), crowded=True) == "lost"
+
+
+def test_what_was_done_about_an_attempt_gives_it_another_lease() -> None:
+    waiting = attempt(state="dispatched")
+    assert judged(waiting, seen(named=ago(9))) == "fine"
+    assert judged(waiting, seen(named=ago(11))) == "owed"
+
+
+def test_each_attempt_is_judged_on_its_own() -> None:
+    attempts = [attempt(task_id=name) for name in "abc"]
+    sightings = Sightings(since=LONG_AGO, agents={}, attempts={("exec_1", "b", 1): NOW})
+    verdict = judge(attempts, sightings, NOW, lease=LEASE, has_backlog=False, crowded=())
+    assert [each.task_id for each in verdict.lost] == ["a", "c"]
+
+
+def test_an_attempt_is_named_by_run_task_and_epoch() -> None:
+    assert attempt(epoch=3).key == ("exec_1", "a", 3)
+    assert attempt().kind == KIND

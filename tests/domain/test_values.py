@@ -1,0 +1,87 @@
+"""Ids, priorities, tasks: the small rules."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from domain.recorded import derived_id
+from domain.tasks import DELAYS, RetryPolicy
+from domain.values import (
+    INTEGER_PRIORITIES,
+    Action,
+    AgentId,
+    AgentType,
+    Lane,
+    PlanId,
+    Priority,
+    RunId,
+    TaskId,
+    lane_of,
+)
+from tests.support.making import task
+
+
+@pytest.mark.parametrize(
+    ("kind", "good"),
+    [
+        (PlanId, "plan_01J-a"),
+        (RunId, "exec_01J-a-plan"),
+        (TaskId, "cad:draw.hull_1-b"),
+        (AgentId, "cad_agent.1"),
+        (AgentType, "META_PLANNER"),
+        (Action, "decompose"),
+    ],
+)
+def test_an_id_is_safe_in_a_url_a_routing_key_and_a_log(kind: type[str], good: str) -> None:
+    accepts = TypeAdapter(kind)
+    assert accepts.validate_python(good) == good
+    for bad in ("", " ", good + "\n", good + "/", "../" + good, good + "*", "é" + good, "x" * 200):
+        with pytest.raises(ValidationError):
+            accepts.validate_python(bad)
+
+
+@pytest.mark.parametrize(
+    ("priority", "lane"),
+    [("critical", "priority"), ("high", "priority"), ("normal", "normal"), ("low", "normal")],
+)
+def test_urgent_work_has_a_lane_of_its_own(priority: Priority, lane: Lane) -> None:
+    assert lane_of(priority) == lane
+
+
+def test_integer_priorities_are_listed_from_the_most_urgent() -> None:
+    assert [number for number, _ in INTEGER_PRIORITIES] == [9, 6, 3, 0]
+
+
+def test_a_task_needs_each_of_its_needs_once_in_order() -> None:
+    assert task("a").needs == ()
+    assert task("a", "b").needs == ("b",)
+    assert task("a", "c", "b", "c").needs == ("b", "c")
+    assert task("a", "c", inputs={"x": "b", "y": "c"}).needs == ("b", "c")
+    assert task("a", inputs={"x": "b"}).needs == ("b",)
+
+
+def test_the_pauses_between_attempts_grow_and_end() -> None:
+    policy = RetryPolicy(attempts=6)
+    assert [policy.delay_after(failures) for failures in range(1, 8)] == [*DELAYS, 16, 16]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"duration": "-PT1S"},
+        {"duration": "P3651D"},
+        {"cost": -1},
+        {"cost": float("inf")},
+        {"retry": {"attempts": 0}},
+        {"agent": "cad"},
+        {"wish": 1},
+    ],
+    ids=str,
+)
+def test_a_task_that_makes_no_sense_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        task("a", **changes)
+
+
+def test_a_derived_id_is_the_same_whenever_it_is_asked_for() -> None:
+    assert derived_id("r-1", "2") == derived_id("r-1", "2")
+    assert len({derived_id("r-1", "2"), derived_id("r-1", "3"), derived_id("r-2", "2")}) == 3

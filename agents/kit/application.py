@@ -114,7 +114,7 @@ def build(agent: Agent, *, identity: Identity, url: str, options: Options) -> Fa
     for lane, queue in zip(LANES, work_queues(agent.role, agent.type), strict=True):
         broker.subscriber(
             _declared(queue),
-            RabbitExchange(WORK, type=ExchangeType.TOPIC, durable=True, declare=False),
+            RabbitExchange(WORK, type=ExchangeType.TOPIC, durable=True),
             ack_policy=AckPolicy.MANUAL,
             decoder=_as_it_is,
             no_reply=True,

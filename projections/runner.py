@@ -51,7 +51,19 @@ class Runner:
     finds them moved. A view that cannot fold an event stops there and says so; the others go on.
     """
 
-    def __init__(self, *, views: Sequence[AnyView], log: Log, pool: AsyncConnectionPool) -> None:
+    def __init__(
+        self,
+        *,
+        views: Sequence[AnyView],
+        log: Log,
+        pool: AsyncConnectionPool,
+        pace: float = 0.0,
+    ) -> None:
+        """Take views; ``pace`` is the seconds it rests after a batch that was not full.
+
+        A rest makes batches larger, and what comes and goes within one costs nothing.
+        """
+        self._pace = pace
         self._log = log
         self._pool = pool
         self.followed = [Followed(view=view, table=Table(view)) for view in views]
@@ -60,8 +72,11 @@ class Runner:
         """Follow the log until cancelled."""
         await self._outlast(self.prepare)
         while True:
-            if not await self._outlast(self.step):
+            read = await self._outlast(self.step)
+            if not read:
                 await self._outlast(self._wait)
+            elif read < BATCH:
+                await asyncio.sleep(self._pace)
 
     async def prepare(self) -> None:
         """Create the views' tables where they are missing, and try again what had stopped."""

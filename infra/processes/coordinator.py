@@ -84,7 +84,7 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             Follower("relay", relay, events=store.log(), positions=store),
             Follower("reactions", Reactions(recorder), events=store.log(), positions=store),
         ]
-        attempts = Runner(views=[ATTEMPTS], log=store.log(), pool=pool)
+        attempts = Runner(views=[ATTEMPTS], log=store.log(), pool=pool, pace=0.25)
         await attempts.prepare()
         log.info("coordinator.leads")
         async with asyncio.TaskGroup() as tasks:

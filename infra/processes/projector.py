@@ -13,4 +13,4 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         pool = await stack.enter_async_context(open_pool(settings))
-        await Runner(views=PROJECTED, log=store.log(), pool=pool).run()
+        await Runner(views=PROJECTED, log=store.log(), pool=pool, pace=0.02).run()

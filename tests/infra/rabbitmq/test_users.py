@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import hashlib
 import json
@@ -11,7 +12,9 @@ import aiormq.exceptions
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from bus.topology import EXECUTION_TYPES, PLANNING_TYPES, declare, topology
+from agents.kit.application import run_until
+from agents.kit.loading import load
+from bus.topology import EXECUTION_TYPES, PLANNING_TYPES, declare, topology, work_queues
 from infra.services.rabbitmq import PrivateRabbitMQ
 from tests.support.brokers import call, start_node
 from tests.support.ground import Ground
@@ -35,14 +38,17 @@ def node() -> Iterator[PrivateRabbitMQ]:
     ground.end()
 
 
+def url_of(node: PrivateRabbitMQ, user: str) -> str:
+    place = urlsplit(node.url)
+    return f"amqp://{user}:development-only@{place.hostname}:{place.port}/taskloom"
+
+
 @pytest.fixture
 async def connect(node: PrivateRabbitMQ) -> AsyncIterator[Connect]:
     connections: list[aio_pika.abc.AbstractConnection] = []
 
     async def connect(user: str) -> AbstractChannel:
-        place = urlsplit(node.url)
-        url = f"amqp://{user}:development-only@{place.hostname}:{place.port}/taskloom"
-        connections.append(await aio_pika.connect(url))
+        connections.append(await aio_pika.connect(url_of(node, user)))
         return await connections[-1].channel(on_return_raises=True)
 
     await declare(await connect("coordinator"), topology())
@@ -68,13 +74,37 @@ async def test_an_agent_takes_its_work_and_reports(connect: Connect) -> None:
     for key in ("task.started", "task.completed", "agent.registered"):
         await say(agent, "taskloom.reports", key)
     await say(agent, "taskloom.signals", "agent.heartbeat")
+    await say(agent, "taskloom.dead", "1s.execution.cad.normal")
 
 
 @pytest.mark.node
-async def test_an_agent_hears_signals_on_a_queue_that_vanishes(connect: Connect) -> None:
+async def test_the_kit_lives_with_these_rights(connect: Connect, node: PrivateRabbitMQ) -> None:
+    coordinator = await connect("coordinator")
+    reports = await coordinator.get_queue("taskloom.reports", ensure=False)
+    await reports.purge()
+    stop = asyncio.Event()
+    running = asyncio.create_task(
+        run_until(stop, load("agents.workers.cad"), url=url_of(node, AGENT))
+    )
+    async with asyncio.timeout(20), reports.iterator() as said:
+        async for message in said:
+            await message.ack()
+            if message.routing_key == "agent.registered":
+                break
+    stop.set()
+    async with asyncio.timeout(20):
+        await running
+
+
+@pytest.mark.node
+async def test_an_agent_brings_its_own_queue_back(connect: Connect) -> None:
+    await (await connect("coordinator")).queue_delete(OWN_WORK)
     agent = await connect(AGENT)
-    ear = await agent.declare_queue(exclusive=True)
-    await ear.bind("taskloom.signals", "system.#")
+    for queue in work_queues("execution", "CAD"):
+        declared = await agent.declare_queue(
+            queue.name, durable=True, arguments=dict(queue.arguments)
+        )
+        await declared.bind("taskloom.work", queue.keys[0])
 
 
 @pytest.mark.node
@@ -84,7 +114,7 @@ async def test_an_agent_hears_signals_on_a_queue_that_vanishes(connect: Connect)
         ("taskloom.events", "task.completed"),
         ("taskloom.work", "execution.sim.normal"),
         ("taskloom.retry", "1s.execution.sim.normal"),
-        ("taskloom.dead", "task.completed"),
+        ("taskloom.dead", "execution.sim.normal"),
         ("taskloom.reports", "goal.submitted"),
         ("taskloom.reports", "plan.cancel_requested"),
         ("taskloom.signals", "system.shutdown"),
@@ -104,17 +134,22 @@ async def delete_the_dead_letters(agent: AbstractChannel) -> None:
     await agent.queue_delete("taskloom.dead")
 
 
-async def delete_its_own_work(agent: AbstractChannel) -> None:
-    await agent.queue_delete(OWN_WORK)
-
-
 async def cut_the_reports_off(agent: AbstractChannel) -> None:
     reports = await agent.get_queue("taskloom.reports", ensure=False)
     await reports.unbind("taskloom.reports", "#")
 
 
 async def listen_to_all_work(agent: AbstractChannel) -> None:
-    await (await agent.declare_queue(exclusive=True)).bind("taskloom.work", "#")
+    await (await agent.get_queue(OWN_WORK, ensure=False)).bind("taskloom.work", "#")
+
+
+async def take_the_work_of_others(agent: AbstractChannel) -> None:
+    own = await agent.get_queue(OWN_WORK, ensure=False)
+    await own.bind("taskloom.work", "#.execution.sim.normal")
+
+
+async def keep_a_queue_of_its_own(agent: AbstractChannel) -> None:
+    await agent.declare_queue(exclusive=True)
 
 
 @pytest.mark.node
@@ -123,7 +158,8 @@ async def listen_to_all_work(agent: AbstractChannel) -> None:
     [
         read_the_work_of_others,
         delete_the_dead_letters,
-        delete_its_own_work,
+        take_the_work_of_others,
+        keep_a_queue_of_its_own,
         cut_the_reports_off,
         listen_to_all_work,
     ],
@@ -142,6 +178,7 @@ async def test_a_reader_listens_to_events_and_writes_none(connect: Connect, user
     reader = await connect(user)
     ear = await reader.declare_queue(exclusive=True)
     await ear.bind("taskloom.events", "#")
+    await reader.declare_exchange("taskloom.signals", "topic", durable=True)  # as ``listen`` does
     with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
         await say(reader, "taskloom.events", "task.completed")
 

@@ -17,7 +17,7 @@ async def run(settings: Settings) -> None:
     place = urlsplit(required(settings.amqp.url, "TASKLOOM_AMQP__URL"))
     broker = EmbeddedBroker(
         host=place.hostname or "127.0.0.1",
-        port=place.port or 5672,
+        port=5672 if place.port is None else place.port,
         user=unquote(place.username or "guest"),
         password=unquote(place.password or "guest"),
     )

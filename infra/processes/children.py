@@ -11,9 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
+from infra.processes.nursery import Nursery, NurseryGone
 from infra.services.leash import die_with_parent, rotate, tail
 
 _LOG = logging.getLogger(__name__)
@@ -72,14 +74,35 @@ class Status:
     log: Path
 
 
+class Process(Protocol):
+    """A process that was started, however it was."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it runs."""
+        ...
+
+    async def wait(self) -> int:
+        """Return when it has ended."""
+        ...
+
+
 class Child:
     """One program and the process that runs it now."""
 
-    def __init__(self, program: Program, *, log: Path, patience: Patience) -> None:
+    def __init__(
+        self, program: Program, *, log: Path, patience: Patience, nursery: Nursery | None = None
+    ) -> None:
         self.program = program
         self.log = log
         self._patience = patience
-        self._process: asyncio.subprocess.Process | None = None
+        self._nursery = nursery
+        self._process: Process | None = None
         self._since = 0.0
         self._restarts = 0
         self._crashes = 0
@@ -142,6 +165,14 @@ class Child:
         return Condition.ENDED if self._ending else Condition.WAITING
 
     async def _launch(self) -> None:
+        program, nursery = self.program, self._nursery
+        if nursery is not None and nursery.starts(program.command):
+            with suppress(NurseryGone):
+                self._process = await nursery.start(
+                    program.name, program.command, env=program.env, log=self.log
+                )
+                self._since = time.monotonic()
+                return
         with self.log.open("ab") as out:
             self._process = await asyncio.create_subprocess_exec(
                 *self.program.command,

@@ -6,7 +6,6 @@ state folder, and the embedded broker as a process of its own. Each agent is a p
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from domain.errors import TaskloomError
 from infra.processes import address
 from infra.processes.address import Address
 from infra.processes.children import Program
+from infra.processes.nursery import COMMAND, Nursery
 from infra.processes.supervisor import Supervisor
 from infra.services.ports import free_port, is_free
 from infra.settings import Settings
@@ -76,30 +76,39 @@ async def with_stack(
     share = share or Share()
     state_dir = settings.state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
-    async with Supervisor(state_dir) as supervisor, AsyncExitStack() as services:
+    async with (
+        Nursery() as nursery,
+        Supervisor(state_dir, nursery=nursery) as supervisor,
+        AsyncExitStack() as services,
+    ):
         services.push_async_callback(supervisor.stop)
         services.callback(address.forget, state_dir)
-        port = settings.http.port
-        amqp_url = settings.amqp.url
-        api_port = port if port and is_free(port, settings.http.host) else free_port()
-        env = {"TASKLOOM_HTTP__PORT": str(api_port), "TASKLOOM_STATE_DIR": str(state_dir)}
-        if amqp_url is None:
-            amqp_url = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
-            env["TASKLOOM_AMQP__URL"] = amqp_url
-            await supervisor.start(_serve(BROKER, env))
+        env = {"TASKLOOM_STATE_DIR": str(state_dir)}
         told("starting PostgreSQL" if settings.db.dsn is None else "upgrading the database")
-        dsn, postgres = await _database(settings, supervisor, services)
-        env["TASKLOOM_DB__DSN"] = dsn
+        async with asyncio.TaskGroup() as tasks:
+            database = tasks.create_task(_database(settings, supervisor, services))
+            amqp_url = settings.amqp.url
+            if amqp_url is None:
+                amqp_url = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+                env["TASKLOOM_AMQP__URL"] = amqp_url
+                await supervisor.start(_serve(BROKER, env))
+        dsn, postgres = database.result()
+        port = settings.http.port
+        if not port or not is_free(port, settings.http.host):
+            port = free_port()
+        env |= {"TASKLOOM_DB__DSN": dsn, "TASKLOOM_HTTP__PORT": str(port)}
         told("starting the processes")
         await supervisor.start(*(_serve(part, env) for part in share.core))
         if share.agents:
-            await supervisor.start(*(_agent("planner", kind, env) for kind in PLANNERS))
-            await supervisor.start(*(_agent("worker", kind, env) for kind in WORKERS))
+            await supervisor.start(
+                *(_agent("planner", kind, env) for kind in PLANNERS),
+                *(_agent("worker", kind, env) for kind in WORKERS),
+            )
         stack = LocalStack(
             address=Address(
                 dsn=dsn,
                 amqp_url=amqp_url,
-                api_url=f"http://{settings.http.host}:{api_port}",
+                api_url=f"http://{settings.http.host}:{port}",
                 is_private_database=settings.db.dsn is None,
                 is_embedded_broker=settings.amqp.url is None,
                 owner=os.getpid(),
@@ -132,13 +141,10 @@ async def _database(
 
 
 def _serve(part: str, env: dict[str, str]) -> Program:
-    return Program(name=part, command=[*_TASKLOOM, "serve", part], env=dict(env))
+    return Program(name=part, command=[*COMMAND, "serve", part], env=dict(env))
 
 
 def _agent(sort: str, kind: str, env: dict[str, str]) -> Program:
     module = f"agents.{sort}s.{kind}"
     name = f"{kind}_{sort}_001"
-    return Program(name=name, command=[*_TASKLOOM, "agent", module, "--id", name], env=dict(env))
-
-
-_TASKLOOM = (sys.executable, "-m", "infra.cli")
+    return Program(name=name, command=[*COMMAND, "agent", module, "--id", name], env=dict(env))

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from infra.processes.children import Child, Condition, Patience, Program, Status
+from infra.processes.nursery import Nursery
 from infra.services.errors import ServiceUnavailable
 from infra.services.leash import tail
 from infra.services.lock import FolderLock
@@ -30,11 +31,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Supervisor:
     """Programs that start, run and end together; to be entered in the main thread."""
 
-    def __init__(self, state_dir: Path, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        patience: Patience | None = None,
+        nursery: Nursery | None = None,
+    ) -> None:
         self.logs = state_dir / "logs"
         """Where each program's log is."""
         self._lock = FolderLock(state_dir, "taskloom")
         self._patience = patience or Patience()
+        self._nursery = nursery
         self._stages: list[list[Child]] = []
         self._owner: asyncio.Task[object] | None = None
         self._is_interrupted = False
@@ -51,7 +59,7 @@ class Supervisor:
         self._stages.append(stage)
         for program in programs:
             log = self.logs / f"{program.name}.log"
-            child = Child(program, log=log, patience=self._patience)
+            child = Child(program, log=log, patience=self._patience, nursery=self._nursery)
             await child.start()
             stage.append(child)
 

@@ -231,3 +231,14 @@ async def statuses_of(connection: Connection, run_id: str) -> Mapping[str, TaskS
         "select task_id, status from views.tasks_1 where run_id = %s", [run_id]
     )
     return dict(await cursor.fetchall())
+
+
+async def read_started(connection: Connection, run_id: str, *, limit: int) -> Sequence[TaskRow]:
+    """Return tasks of a run that agents have in hand, the longest first."""
+    async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
+        await cursor.execute(
+            "select * from views.tasks_1 where run_id = %s and status = 'started'"
+            " order by started_at, task_id limit %s",
+            [run_id, limit],
+        )
+        return await cursor.fetchall()

@@ -1,0 +1,183 @@
+"""Agents: who is there, how each one is, what it has done."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel
+
+from api.deps import Ports
+from api.durations import Moment, human_or_none
+from api.reading import Snapshot, reading
+from domain.agent import Health, Lifecycle
+from domain.errors import UnknownAgent
+from domain.values import AgentId, AgentType, JsonObject
+from projections.agents import AGENTS, Present, Status, list_agents, read_agent
+from projections.presence import tasks_of
+
+router = APIRouter(prefix="/agents", tags=["agents"])
+
+_Read = Annotated[Snapshot, Depends(reading(AGENTS))]
+
+
+class AgentSummary(BaseModel):
+    """One agent of many."""
+
+    agent_id: str
+    type: str
+    status: Status
+    load: float | None
+    tasks_completed: int
+    uptime: str | None
+    uptime_seconds: float | None
+    last_heartbeat: Moment | None
+
+
+class AgentsAnswer(BaseModel):
+    """All agents that were asked for."""
+
+    agents: Sequence[AgentSummary]
+    total: int
+
+
+class AgentCapacity(BaseModel):
+    """How much it takes on, and how much it has."""
+
+    max_concurrent_tasks: int
+    max_queue_size: int
+    current_tasks: int
+    queued_tasks: int | None = None
+    """Not known: agents of a type share a queue."""
+
+
+class AgentStatistics(BaseModel):
+    """What it has done since it first registered."""
+
+    tasks_completed: int
+    tasks_failed: int
+    tasks_lost: int
+    success_rate: float | None
+    avg_task_duration: str | None
+    avg_task_duration_seconds: float | None
+    busy_time: str
+    busy_time_seconds: float
+
+
+class AgentHealth(BaseModel):
+    """How it is; what its last heartbeat said, where there was one."""
+
+    status: Health
+    cpu_usage: float | None
+    memory_usage: float | None = None
+    """Not known: agents tell the bytes they use, not their share of the machine."""
+
+    memory_bytes: int | None
+    last_heartbeat: Moment | None
+    reason: str | None
+
+
+class AgentAnswer(BaseModel):
+    """One agent."""
+
+    agent_id: str
+    type: str
+    role: str
+    status: Status
+    lifecycle: Lifecycle
+    capabilities: Sequence[str]
+    metadata: JsonObject
+    registered_at: Moment
+    uptime: str | None
+    uptime_seconds: float | None
+    current_load: float | None
+    capacity: AgentCapacity
+    statistics: AgentStatistics
+    health: AgentHealth
+
+
+@router.get("")
+async def show_agents(
+    read: _Read,
+    ports: Ports,
+    *,
+    type: Annotated[AgentType | None, Query()] = None,  # noqa: A002 # the parameter's name in the API
+    status: Status | None = None,
+) -> AgentsAnswer:
+    """Show agents, by their ids."""
+    now = ports.clock.now()
+    agents = await list_agents(read.connection, agent_type=type, status=status)
+    return AgentsAnswer(agents=[_summary(agent, now) for agent in agents], total=len(agents))
+
+
+@router.get("/{agent_id}")
+async def show_agent(
+    agent_id: Annotated[AgentId, Path()], read: _Read, ports: Ports
+) -> AgentAnswer:
+    """Show one agent."""
+    agent = await read_agent(read.connection, agent_id)
+    if agent is None:
+        raise UnknownAgent(agent_id)
+    row, presence, uptime = agent.row, agent.presence, _uptime(agent, ports.clock.now())
+    ended = row.tasks_completed + row.tasks_failed
+    average = row.completed_seconds / row.tasks_completed if row.tasks_completed else None
+    return AgentAnswer(
+        agent_id=row.agent_id,
+        type=row.agent_type,
+        role=row.role,
+        status=agent.status,
+        lifecycle=row.lifecycle,
+        capabilities=row.capabilities,
+        metadata=row.metadata,
+        registered_at=row.registered_at,
+        uptime=human_or_none(uptime),
+        uptime_seconds=uptime,
+        current_load=_rounded(presence.load if presence else None),
+        capacity=AgentCapacity(
+            max_concurrent_tasks=row.max_concurrent_tasks,
+            max_queue_size=row.max_queue_size,
+            current_tasks=len(tasks_of(presence)) if presence else len(row.open),
+        ),
+        statistics=AgentStatistics(
+            tasks_completed=row.tasks_completed,
+            tasks_failed=row.tasks_failed,
+            tasks_lost=row.tasks_lost,
+            success_rate=_rounded(row.tasks_completed / ended if ended else None),
+            avg_task_duration=human_or_none(average),
+            avg_task_duration_seconds=average,
+            busy_time=human_or_none(row.busy_seconds) or "",
+            busy_time_seconds=row.busy_seconds,
+        ),
+        health=AgentHealth(
+            status=row.health,
+            cpu_usage=_rounded(presence.cpu if presence else None),
+            memory_bytes=presence.memory_bytes if presence else None,
+            last_heartbeat=presence.seen_at if presence else None,
+            reason=row.reason or None,
+        ),
+    )
+
+
+def _summary(agent: Present, now: datetime) -> AgentSummary:
+    uptime = _uptime(agent, now)
+    return AgentSummary(
+        agent_id=agent.row.agent_id,
+        type=agent.row.agent_type,
+        status=agent.status,
+        load=_rounded(agent.presence.load if agent.presence else None),
+        tasks_completed=agent.row.tasks_completed,
+        uptime=human_or_none(uptime),
+        uptime_seconds=uptime,
+        last_heartbeat=agent.presence.seen_at if agent.presence else None,
+    )
+
+
+def _uptime(agent: Present, now: datetime) -> float | None:
+    """Return the seconds since its present start introduced itself, while it is there."""
+    if not agent.row.is_registered:
+        return None
+    return round(max((now - agent.row.registered_at).total_seconds(), 0.0), 3)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 3)

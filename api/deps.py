@@ -1,0 +1,51 @@
+"""What the API needs of the world; its composition root gives it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Literal, cast
+
+from fastapi import Depends, Request
+from psycopg_pool import AsyncConnectionPool
+
+from bus.ports import Clock, Log
+from bus.recorder import Outcome
+from domain.policies import AnyReport
+from domain.recorded import Report
+
+Condition = Literal["healthy", "degraded", "unhealthy", "unknown"]
+Probe = Callable[[], Awaitable[Condition]]
+"""Looks at something the system depends on. It answers within a second, and does not raise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """The ports of the API."""
+
+    views: AsyncConnectionPool
+    """Connections to the database that holds the views."""
+
+    record: Callable[[Report[AnyReport]], Awaitable[Outcome]]
+    log: Log
+    head: Callable[[], Awaitable[int]]
+    """Tells the position of the last event."""
+
+    clock: Clock
+    new_id: Callable[[], str]
+    """Draws the sortable part of an id: letters, digits and dashes."""
+
+    version: str
+    started_at: datetime
+    probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
+    """Further components of the health report, by their names: ``message_bus``, ``migrations``."""
+
+    most_behind: int = 10_000
+    """By how many positions a view may lag behind the log before the API is not ready."""
+
+
+def deps_of(request: Request) -> Deps:
+    """Return the ports that the app was made with."""
+    return cast("Deps", request.app.state.deps)
+
+
+Ports = Annotated[Deps, Depends(deps_of)]

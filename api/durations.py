@@ -1,0 +1,68 @@
+"""Times and durations as people read them; beside each duration stands its twin in seconds."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import PlainSerializer, TypeAdapter, ValidationError
+
+_UNITS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
+_IN_HOURS_UP_TO = 72 * 3_600
+"""Up to three days are told in hours: 72 hours, but 4 days."""
+
+_SECONDS = {
+    "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3_600, "hr": 3_600,
+    "hour": 3_600, "d": 86_400, "day": 86_400, "w": 604_800, "week": 604_800,
+    "month": 2_592_000, "year": 31_536_000,
+}  # fmt: skip
+_PART = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]+?)s?(?:\s*,)?(?=\s|$|\d)", re.ASCII)
+_ISO = TypeAdapter(timedelta)
+
+
+def _shown(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Moment = Annotated[datetime, PlainSerializer(_shown, return_type=str)]
+"""A time as the API shows it: UTC, in whole seconds."""
+
+
+def human(seconds: float) -> str:
+    """Return a duration of so many seconds as people say it: ``2.5 hours``."""
+    for unit, size in _UNITS:
+        if unit == "day" and seconds <= _IN_HOURS_UP_TO:
+            continue
+        if round(seconds / size, 1) >= 1 or unit == "second":
+            number = f"{seconds / size:.1f}".removesuffix(".0")
+            return f"{number} {unit}" if number == "1" else f"{number} {unit}s"
+    raise AssertionError("seconds are always left")  # pragma: no cover
+
+
+def human_or_none(seconds: float | None) -> str | None:
+    """Return a duration as people say it, or None where it is not known."""
+    return None if seconds is None else human(seconds)
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """Return what people mean by ``30 days``, ``2h 30min`` or ``PT2H``; None where it is unclear.
+
+    A month has 30 days and a year 365.
+    """
+    rest, total = text.strip().lower(), 0.0
+    if rest.startswith(("p", "-p", "+p")):
+        try:
+            return _ISO.validate_python(text.strip())
+        except ValidationError:
+            return None
+    if not rest:
+        return None
+    while rest:
+        part = _PART.match(rest)
+        if part is None or part[2] not in _SECONDS:
+            return None
+        total += float(part[1]) * _SECONDS[part[2]]
+        rest = rest[part.end() :].strip()
+    try:
+        return timedelta(seconds=total)
+    except OverflowError:
+        return None

@@ -1,0 +1,39 @@
+"""What only the API refuses, or cannot do."""
+
+from domain.errors import NotFound, Refused, Unavailable
+
+
+class BadCursor(Refused):
+    """A page was asked for with a cursor that we did not give."""
+
+    code = "bad-cursor"
+
+    def __init__(self) -> None:
+        super().__init__("the cursor is not one of ours; take next_cursor of the page before")
+
+
+class UnknownEvent(NotFound):
+    """No event has this position."""
+
+    code = "unknown-event"
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"there is no event at position {position}")
+
+
+class NotYetThere(Unavailable):
+    """The views have not reached the position that was asked for."""
+
+    code = "not-yet-there"
+
+    def __init__(self, wanted: int, reached: int) -> None:
+        super().__init__(f"the views are at position {reached}, not yet at {wanted}; ask again")
+
+
+class DatabaseSilent(Unavailable):
+    """The database with the views does not answer."""
+
+    code = "database-unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("the database does not answer; ask again")

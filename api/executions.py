@@ -1,0 +1,260 @@
+"""Executions: run a plan, see how far it is."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import AfterValidator
+
+from api.deps import Ports
+from api.durations import human_or_none, parse_duration
+from api.execution_answers import (
+    CurrentTask,
+    DryRun,
+    ExecutionAnswer,
+    ExecutionPage,
+    LogAnswer,
+    Progress,
+    StartedAnswer,
+    line_of,
+    metrics_of,
+    percentage_of,
+    summary_of,
+)
+from api.plans import ACTOR, require_plan
+from api.reading import POSITION, Snapshot, cursor_after, parse_cursor, reading, snapshot
+from domain.errors import UnknownRun
+from domain.goals import Goal, Options
+from domain.plan import Plan, next_run_of
+from domain.recorded import Report, derived_id
+from domain.run import RunStatus
+from domain.run_events import RunKind, RunRequested
+from domain.values import AgentId, PlanId, RunId, TaskId, Value
+from projections.describe import Level
+from projections.executions import EXECUTIONS, ExecutionRow, list_executions, read_execution
+from projections.graphs import GRAPHS, read_graph
+from projections.plans import PLANS
+from projections.presence import read_presence, tasks_of
+from projections.tasks import TASKS, TaskRow, read_started
+from projections.timeline import TIMELINE, read_lines
+
+router = APIRouter(prefix="/executions", tags=["executions"])
+
+MOST_CURRENT = 200
+"""How many current tasks are shown at most."""
+
+_Read = Annotated[Snapshot, Depends(reading(EXECUTIONS, TASKS))]
+_ReadLines = Annotated[Snapshot, Depends(reading(EXECUTIONS, TASKS, TIMELINE))]
+_Id = Annotated[RunId, Path()]
+
+
+def _understood(text: str) -> str:
+    if parse_duration(text) is None:
+        raise ValueError("is not a duration; write it like '1 hour' or 'PT1H'")
+    return text
+
+
+class ExecutionOptions(Value):
+    """How a plan is executed."""
+
+    dry_run: bool = False
+    """Only say what would start."""
+
+    checkpoint_interval: Annotated[str, AfterValidator(_understood)] | None = None
+    """Accepted as documented; every event is a checkpoint, so nothing depends on it."""
+
+    failure_strategy: Literal["replan", "continue"] = "continue"
+    """What happens after a task has failed for good; whatever can still run does, for now."""
+
+
+class ExecutionRequest(Value):
+    """Which plan is executed, and how."""
+
+    plan_id: PlanId
+    execution_mode: Literal["parallel"] = "parallel"
+    options: ExecutionOptions = ExecutionOptions()
+
+
+@router.post("/start", status_code=201)
+async def start_execution(
+    asked: ExecutionRequest, ports: Ports, response: Response
+) -> StartedAnswer:
+    """Execute a ready plan, or one that has been executed before."""
+    async with snapshot(ports, PLANS, GRAPHS) as read:
+        row = await require_plan(read, asked.plan_id)
+        tasks = tuple(await read_graph(read.connection, asked.plan_id))
+    plan = Plan(
+        id=row.plan_id,
+        goal=Goal.model_validate(row.goal),
+        options=Options.model_validate(row.options),
+        status=row.status,
+        revision=row.revision,
+        tasks=tasks,
+        runs=tuple(row.runs),
+    )
+    run_id = next_run_of(plan)
+    if asked.options.dry_run:
+        response.status_code = 200
+        response.headers[POSITION] = str(read.position)
+        return StartedAnswer(
+            execution_id=run_id,
+            plan_id=plan.id,
+            status="dry_run",
+            started_at=None,
+            dry_run=DryRun(
+                total_tasks=len(tasks),
+                first_tasks=sorted(task.id for task in tasks if not task.needs),
+                agents=row.agents,
+                estimated_makespan=human_or_none(row.makespan_seconds),
+                estimated_makespan_seconds=row.makespan_seconds,
+            ),
+        )
+    said_at = ports.clock.now()
+    report_id = derived_id(run_id, "run.requested")
+    outcome = await ports.record(
+        Report(
+            id=report_id,
+            stream=run_id,
+            body=RunRequested(
+                run_id=run_id,
+                plan_id=plan.id,
+                kind="execution",
+                revision=plan.revision,
+                priority=plan.goal.priority,
+                tasks=tasks,
+            ),
+            said_at=said_at,
+            actor=ACTOR,
+            correlation_id=report_id,
+        )
+    )
+    response.headers["Location"] = f"/api/v1/executions/{run_id}"
+    response.headers[POSITION] = str(max(outcome.position, read.position))
+    return StartedAnswer(
+        execution_id=run_id,
+        plan_id=plan.id,
+        status="running",
+        started_at=outcome.events[0].at if outcome.events else said_at,
+    )
+
+
+@router.get("")
+async def show_executions(
+    read: _Read,
+    *,
+    plan_id: PlanId | None = None,
+    status: RunStatus | None = None,
+    kind: RunKind | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+) -> ExecutionPage:
+    """Show executions of every kind, the newest first."""
+    rows = await list_executions(
+        read.connection,
+        plan_id=plan_id,
+        status=status,
+        kind=kind,
+        before=parse_cursor(cursor),
+        limit=limit + 1,
+    )
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return ExecutionPage(
+        executions=[summary_of(row) for row in shown],
+        next_cursor=cursor_after(shown[-1].started_at, shown[-1].run_id) if more else None,
+    )
+
+
+@router.get("/{execution_id}")
+async def show_execution(execution_id: _Id, read: _Read, ports: Ports) -> ExecutionAnswer:
+    """Show how far an execution is."""
+    row = await _require(read, execution_id)
+    current = await read_started(read.connection, execution_id, limit=MOST_CURRENT)
+    return ExecutionAnswer(
+        execution_id=row.run_id,
+        plan_id=row.plan_id,
+        kind=row.kind,
+        status=row.status,
+        priority=row.priority,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        reason=row.reason,
+        result=row.result,
+        progress=Progress(
+            completed_tasks=row.completed,
+            total_tasks=row.total,
+            percentage=percentage_of(row),
+            current_tasks=await _current(read, current),
+            tasks={
+                "pending": row.pending,
+                "dispatched": row.dispatched,
+                "started": row.started,
+                "completed": row.completed,
+                "failed": row.failed,
+                "skipped": row.skipped,
+                "cancelled": row.cancelled,
+            },
+        ),
+        metrics=metrics_of(row, ports.clock.now()),
+    )
+
+
+@router.get("/{execution_id}/logs")
+async def show_logs(
+    execution_id: _Id,
+    read: _ReadLines,
+    *,
+    level: Annotated[Level, Query(description="The least level shown.")] = "debug",
+    agent: Annotated[
+        AgentId | None, Query(description="An agent's id, or a type of agents.")
+    ] = None,
+    task: TaskId | None = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> LogAnswer:
+    """Show what happened in an execution, the oldest first."""
+    await _require(read, execution_id)
+    found = await read_lines(
+        read.connection,
+        execution_id,
+        level=level,
+        agent=agent,
+        task=task,
+        limit=limit,
+        offset=offset,
+    )
+    return LogAnswer(
+        execution_id=execution_id,
+        logs=[line_of(line) for line in found.lines],
+        total=found.total,
+        limit=limit,
+        offset=offset,
+    )
+
+
+async def _require(read: Snapshot, run_id: str) -> ExecutionRow:
+    row = await read_execution(read.connection, run_id)
+    if row is None:
+        raise UnknownRun(run_id)
+    return row
+
+
+async def _current(read: Snapshot, rows: Sequence[TaskRow]) -> Sequence[CurrentTask]:
+    agents = sorted({row.agent_id for row in rows if row.agent_id})
+    heard = await read_presence(read.connection, agents)
+    progress = {
+        (task.run_id, task.task_id, task.epoch): task.progress
+        for presence in heard.values()
+        for task in tasks_of(presence)
+    }
+    return [
+        CurrentTask(
+            task_id=row.task_id,
+            agent=row.agent_type,
+            agent_id=row.agent_id,
+            progress=progress.get((row.run_id, row.task_id, row.epoch)),
+            started_at=row.started_at,
+            epoch=row.epoch,
+        )
+        for row in rows
+    ]

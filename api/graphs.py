@@ -1,0 +1,132 @@
+"""Task graphs as the API shows them: as a list to read, and as nodes to draw."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from api.durations import human
+from domain.schedule import critical_path
+from domain.tasks import Task
+
+WIDTH, HEIGHT = 180, 48
+"""The size of a node, in pixels: dagre lays out boxes, not points."""
+
+
+class Node(BaseModel):
+    """One task."""
+
+    task_id: str
+    name: str
+    agent: str
+    status: str
+    dependencies: Sequence[str]
+    estimated_duration: str
+    estimated_duration_seconds: float
+
+
+class Edge(BaseModel):
+    """One task before another one."""
+
+    source: str = Field(serialization_alias="from")
+    target: str = Field(serialization_alias="to")
+    type: Literal["sequential", "data"]
+    """``data`` where the second one needs the result of the first."""
+
+
+class TaskGraph(BaseModel):
+    """A graph to read."""
+
+    nodes: Sequence[Node]
+    edges: Sequence[Edge]
+
+
+class DrawnNode(BaseModel):
+    """One task, as a box."""
+
+    id: str
+    label: str
+    width: int = WIDTH
+    height: int = HEIGHT
+    agent: str
+    status: str
+    critical: bool
+    earliest_start_seconds: float
+    latest_start_seconds: float
+    slack_seconds: float
+    duration_seconds: float
+
+
+class DrawnEdge(BaseModel):
+    """One arrow: ``graph.setEdge(v, w)``."""
+
+    v: str
+    w: str
+    type: Literal["sequential", "data"]
+    critical: bool
+
+
+class Drawing(BaseModel):
+    """A graph to draw."""
+
+    format: Literal["dagre"] = "dagre"
+    nodes: Sequence[DrawnNode]
+    edges: Sequence[DrawnEdge]
+    critical_path: Sequence[str]
+
+
+def task_graph_of(tasks: Sequence[Task], statuses: Mapping[str, str]) -> TaskGraph:
+    """Return a graph to read, with where its tasks stand; pending where nobody says it."""
+    return TaskGraph(
+        nodes=[
+            Node(
+                task_id=task.id,
+                name=task.name,
+                agent=task.agent,
+                status=statuses.get(task.id, "pending"),
+                dependencies=task.needs,
+                estimated_duration=human(task.duration.total_seconds()),
+                estimated_duration_seconds=task.duration.total_seconds(),
+            )
+            for task in tasks
+        ],
+        edges=[
+            Edge(source=need, target=task.id, type=_type(task, need))
+            for task in tasks
+            for need in task.needs
+        ],
+    )
+
+
+def drawing_of(tasks: Sequence[Task], statuses: Mapping[str, str]) -> Drawing:
+    """Return a graph to draw."""
+    path = critical_path(tasks)
+    critical = set(path.path)
+    steps = set(pairwise(path.path))
+    return Drawing(
+        nodes=[
+            DrawnNode(
+                id=task.id,
+                label=task.name,
+                agent=task.agent,
+                status=statuses.get(task.id, "pending"),
+                critical=task.id in critical,
+                earliest_start_seconds=path.timings[task.id].earliest_start,
+                latest_start_seconds=path.timings[task.id].latest_start,
+                slack_seconds=path.timings[task.id].slack,
+                duration_seconds=task.duration.total_seconds(),
+            )
+            for task in tasks
+        ],
+        edges=[
+            DrawnEdge(v=need, w=task.id, type=_type(task, need), critical=(need, task.id) in steps)
+            for task in tasks
+            for need in task.needs
+        ],
+        critical_path=path.path,
+    )
+
+
+def _type(task: Task, need: str) -> Literal["sequential", "data"]:
+    return "data" if need in task.inputs.values() else "sequential"

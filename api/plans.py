@@ -1,0 +1,199 @@
+"""Plans: submit a goal, see what became of it."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from pydantic import BeforeValidator
+
+from api.deps import Deps, Ports
+from api.durations import human_or_none, parse_duration
+from api.graphs import drawing_of, task_graph_of
+from api.plan_answers import (
+    GraphAnswer,
+    PlanAnswer,
+    PlanCreatedAnswer,
+    PlanMetrics,
+    PlanPage,
+    accepted,
+    rounded,
+    summary_of,
+)
+from api.reading import POSITION, Snapshot, cursor_after, parse_cursor, reading, snapshot
+from domain.errors import UnknownPlan
+from domain.goals import Goal, Options
+from domain.plan import GoalSubmitted, PlanStatus
+from domain.recorded import Report, derived_id
+from domain.tasks import Task
+from domain.values import PlanId, Value
+from projections.graphs import GRAPHS, read_graph
+from projections.plans import PLANS, PlanRow, estimated_completion, list_plans, read_plan
+from projections.tasks import TASKS, statuses_of
+
+router = APIRouter(prefix="/plans", tags=["plans"])
+
+ACTOR = "users/anonymous"
+"""Who asks, as long as nobody has to say who they are."""
+
+_PAUSE = 0.025
+
+Read = Annotated[Snapshot, Depends(reading(PLANS, GRAPHS, TASKS))]
+Id = Annotated[PlanId, Path()]
+
+
+def _with_duration(given: object) -> object:
+    if not isinstance(given, dict):
+        return given
+    task = cast("dict[str, object]", given)
+    duration = task.get("duration")
+    understood = parse_duration(duration) if isinstance(duration, str) else None
+    return task if understood is None else task | {"duration": understood}
+
+
+class SubmittedGraph(Value):
+    """A task graph that a user brings along."""
+
+    tasks: tuple[Annotated[Task, BeforeValidator(_with_duration)], ...]
+    """Durations may be written as people do: ``2 hours``."""
+
+
+class PlanRequest(Value):
+    """A goal, and how to pursue it."""
+
+    goal: Goal
+    options: Options = Options()
+    task_graph: SubmittedGraph | None = None
+    """A graph of your own: the plan needs no planning then."""
+
+
+@router.post("/create", status_code=201)
+async def create_plan(
+    asked: PlanRequest,
+    ports: Ports,
+    response: Response,
+    *,
+    wait: Annotated[
+        float, Query(ge=0, le=30, description="Seconds to wait for the plan to be planned.")
+    ] = 2.0,
+    idempotency_key: Annotated[
+        str | None, Header(min_length=1, max_length=200, description="Asked twice, done once.")
+    ] = None,
+) -> PlanCreatedAnswer:
+    """Accept a goal; 201 when it is planned already, 202 when its planning goes on."""
+    plan_id = f"plan_{_part(ports, idempotency_key)}"
+    said_at = ports.clock.now()
+    report_id = derived_id(plan_id, "goal.submitted")
+    outcome = await ports.record(
+        Report(
+            id=report_id,
+            stream=plan_id,
+            body=GoalSubmitted(
+                plan_id=plan_id,
+                goal=asked.goal,
+                options=asked.options,
+                tasks=asked.task_graph.tasks if asked.task_graph else (),
+            ),
+            said_at=said_at,
+            actor=ACTOR,
+            correlation_id=report_id,
+        )
+    )
+    row, reached = await _planned(ports, plan_id, wait)
+    response.headers["Location"] = f"/api/v1/plans/{plan_id}"
+    response.headers[POSITION] = str(max(reached, outcome.position))
+    if row is None or row.status == "planning":
+        response.status_code = 202
+    created_at = row.created_at if row else outcome.events[0].at if outcome.events else said_at
+    return accepted(plan_id, asked.goal, row, created_at)
+
+
+@router.get("")
+async def show_plans(
+    read: Read,
+    status: PlanStatus | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+) -> PlanPage:
+    """Show plans, the newest first."""
+    rows = await list_plans(
+        read.connection, status=status, before=parse_cursor(cursor), limit=limit + 1
+    )
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return PlanPage(
+        plans=[summary_of(row) for row in shown],
+        next_cursor=cursor_after(shown[-1].created_at, shown[-1].plan_id) if more else None,
+    )
+
+
+@router.get("/{plan_id}")
+async def show_plan(plan_id: Id, read: Read) -> PlanAnswer:
+    """Show one plan with its graph."""
+    row = await require_plan(read, plan_id)
+    tasks = await read_graph(read.connection, plan_id)
+    return PlanAnswer(
+        plan_id=row.plan_id,
+        goal=row.goal,
+        options=row.options,
+        status=row.status,
+        reason=row.reason or None,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        estimated_completion=estimated_completion(row),
+        revision=row.revision,
+        planning_execution_id=row.planning_run_id,
+        executions=row.runs,
+        task_graph=task_graph_of(tasks, await _statuses(read, row)),
+        metrics=PlanMetrics(
+            total_tasks=row.task_count,
+            critical_path_length=row.critical_path_length,
+            parallelization_ratio=rounded(row.parallelization_ratio),
+            estimated_makespan=human_or_none(row.makespan_seconds),
+            estimated_makespan_seconds=row.makespan_seconds,
+            estimated_work=human_or_none(row.work_seconds),
+            estimated_work_seconds=row.work_seconds,
+            estimated_cost=row.cost,
+        ),
+    )
+
+
+@router.get("/{plan_id}/graph")
+async def show_graph(plan_id: Id, read: Read) -> GraphAnswer:
+    """Show one plan's graph as dagre wants it, with its critical path."""
+    row = await require_plan(read, plan_id)
+    tasks = await read_graph(read.connection, plan_id)
+    return GraphAnswer(plan_id=plan_id, graph=drawing_of(tasks, await _statuses(read, row)))
+
+
+async def require_plan(read: Snapshot, plan_id: str) -> PlanRow:
+    """Return a plan's row.
+
+    Raises:
+        UnknownPlan: There is none.
+    """
+    row = await read_plan(read.connection, plan_id)
+    if row is None:
+        raise UnknownPlan(plan_id)
+    return row
+
+
+async def _statuses(read: Snapshot, row: PlanRow) -> Mapping[str, str]:
+    """Return where the tasks stand in the plan's latest execution."""
+    return await statuses_of(read.connection, row.runs[-1]) if row.runs else {}
+
+
+async def _planned(ports: Deps, plan_id: str, wait: float) -> tuple[PlanRow | None, int]:
+    """Return the plan as soon as it is planned, or as it is when the wait is over."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    while True:
+        async with snapshot(ports, PLANS) as read:
+            row = await read_plan(read.connection, plan_id)
+        if (row is not None and row.status != "planning") or loop.time() >= deadline:
+            return row, read.position
+        await asyncio.sleep(_PAUSE)
+
+
+def _part(ports: Deps, key: str | None) -> str:
+    return ports.new_id() if key is None else derived_id(f"{ACTOR}/{key}", "plan")

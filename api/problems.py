@@ -1,0 +1,125 @@
+"""Every refusal and failure in one form: problem details, RFC 9457."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
+
+from api.errors import DatabaseSilent
+from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
+from domain.errors import Conflict, NotFound, Refused, TaskloomError, Unavailable
+
+log = structlog.get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = 1
+"""Seconds after which the same request may succeed."""
+
+
+def status_of(error: TaskloomError) -> HTTPStatus:
+    """Return the HTTP status that an error becomes."""
+    match error:
+        case NotFound():
+            return HTTPStatus.NOT_FOUND
+        case Conflict():
+            return HTTPStatus.CONFLICT
+        case TooLarge():
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        case UnsupportedMediaType():
+            return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        case MalformedJson() | DuplicateKey():
+            return HTTPStatus.BAD_REQUEST
+        case Refused():
+            return HTTPStatus.UNPROCESSABLE_ENTITY
+        case Unavailable():
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        case _:
+            return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def problem(
+    status: HTTPStatus | int, code: str, detail: str, *, errors: Sequence[Any] = ()
+) -> Response:
+    """Return an answer that says what was wrong."""
+    status = HTTPStatus(status)
+    content: dict[str, object] = {
+        "type": f"urn:taskloom:{code}",
+        "title": status.phrase,
+        "status": status.value,
+        "code": code,
+        "detail": detail,
+    }
+    if errors:
+        content["errors"] = list(errors)
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else None
+    return JSONResponse(content, status.value, headers=headers, media_type=CONTENT_TYPE)
+
+
+def problem_of(error: TaskloomError) -> Response:
+    """Return the answer that an error becomes."""
+    return problem(status_of(error), error.code, str(error))
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Let an app answer whatever goes wrong as a problem, never as a trace."""
+    app.add_exception_handler(TaskloomError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    for silent in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
+        app.add_exception_handler(silent, _silent)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, TaskloomError):
+        raise error
+    return problem_of(error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = [
+        {
+            "pointer": "/".join(["", *map(str, found["loc"])]),
+            "code": found["type"],
+            "detail": found["msg"],
+        }
+        for found in error.errors()[:50]
+    ]
+    detail = "; ".join(f"{one['pointer']}: {one['detail']}" for one in errors[:3])
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, errors=errors)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    code = status.phrase.lower().replace(" ", "-")
+    answer = problem(status, code, str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _silent(request: Request, error: Exception) -> Response:
+    log.warning("api.database_silent", path=request.url.path, why=str(error))
+    return problem_of(DatabaseSilent())
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("api.unexpected", path=request.url.path, exc_info=error)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "unexpected",
+        "this is our fault; the log of the API has more",
+    )

@@ -1,0 +1,96 @@
+"""The API over ASGI, on a real record and real views, with the system's own loops behind it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from api.app import create_app
+from api.deps import Deps
+from bus.follower import Follower
+from bus.ports import SystemClock
+from bus.reactions import Reactions
+from bus.recorder import Outcome, Recorder
+from domain.deciders import stream_of
+from domain.policies import AnyReport
+from domain.recorded import Report
+from infra.store.store import PostgresStore
+from projections.catalog import VIEWS
+from projections.runner import Runner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A running system without a broker: who asks, and who reports as an agent would."""
+
+    http: httpx2.AsyncClient
+    pool: AsyncConnectionPool
+    deps: Deps
+    say: Callable[[AnyReport], Awaitable[Outcome]]
+
+
+@pytest.fixture
+async def system(database: str) -> AsyncIterator[System]:
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(PostgresStore(database))
+        pool = await stack.enter_async_context(
+            AsyncConnectionPool(
+                database, min_size=1, max_size=6, open=False, kwargs={"autocommit": True}
+            )
+        )
+        recorder = Recorder(store, clock)
+        runner = Runner(views=VIEWS, log=store.log(), pool=pool)
+        await runner.prepare()
+        reactions = Follower("reactions", Reactions(recorder), events=store.log(), positions=store)
+
+        async def head() -> int:
+            async with pool.connection() as connection:
+                cursor = await connection.execute(
+                    "select coalesce(max(notification_id), 0) from events"
+                )
+                (position,) = await cursor.fetchone() or (0,)
+                return int(position)
+
+        async def say(body: AnyReport) -> Outcome:
+            report = Report(
+                id=str(uuid.uuid4()),
+                stream=stream_of(body),
+                body=body,
+                said_at=clock.now(),
+                actor="agents/test",
+                correlation_id="test",
+            )
+            return await recorder.record(report)
+
+        deps = Deps(
+            views=pool,
+            record=recorder.record,
+            log=store.log(),
+            head=head,
+            clock=clock,
+            new_id=lambda: str(uuid.uuid4()),
+            version="9.9.9",
+            started_at=clock.now(),
+        )
+        http = await stack.enter_async_context(
+            httpx2.AsyncClient(
+                transport=httpx2.ASGITransport(create_app(deps), raise_app_exceptions=False),
+                base_url="http://taskloom",
+            )
+        )
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(loop.run()) for loop in (recorder, runner, reactions)
+        ]
+        try:
+            yield System(http=http, pool=pool, deps=deps, say=say)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

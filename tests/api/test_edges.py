@@ -1,0 +1,159 @@
+"""What the API refuses, and how it tells of itself."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api import reading
+from bus.envelope import decode_recorded
+from domain.deciders import EVENTS
+from tests.api.conftest import System
+from tests.api.test_plans import GOAL, GRAPH
+
+CREATE = "/api/v1/plans/create"
+
+
+def body(**changes: Any) -> bytes:
+    return json.dumps({"goal": GOAL | changes}).encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        (b"{", 400, "malformed-json"),
+        (b'{"goal": {}, "goal": {}}', 400, "duplicate-key"),
+        (body(context={"mass": float("nan")}), 422, "non-finite-number"),
+        (body().replace(b"100000", b"1e999"), 422, "non-finite-number"),
+        (body().replace(b"100000", b"9" * 4_000), 422, "number-too-large"),
+        (body(title="\ud800"), 422, "invalid-unicode"),
+        (body(title="a\u0000b"), 422, "invalid-unicode"),
+        (b'{"goal": ' + b"[" * 900 + b"]" * 900 + b"}", 422, "too-deep"),
+        (b"\xff\xfe", 422, "invalid-unicode"),
+        (b"[]", 422, "invalid"),
+        (b"", 422, "invalid"),
+        (body(role="admin"), 422, "invalid"),
+        (body(constraints={"budget": -1}), 422, "invalid"),
+        (b" " * (16 * 1024 * 1024 + 1), 413, "too-large"),
+    ],
+)
+async def test_a_bad_body_is_refused_by_name(
+    system: System, raw: bytes, status: int, code: str
+) -> None:
+    refused = await system.http.post(
+        CREATE, content=raw, headers={"Content-Type": "application/json"}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert "Traceback" not in refused.text
+
+
+async def test_only_plans_may_be_large(system: System) -> None:
+    refused = await system.http.post(
+        "/api/v1/executions/start",
+        content=b" " * (1024 * 1024 + 1),
+        headers={"Content-Type": "application/json"},
+    )
+    assert refused.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_only_plain_json_is_taken(system: System, headers: dict[str, str]) -> None:
+    refused = await system.http.post(CREATE, content=body(), headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (415, "unsupported-media-type")
+
+
+async def test_a_validation_error_points_to_the_field(system: System) -> None:
+    refused = await system.http.post(CREATE, json={"goal": GOAL | {"priority": "urgent"}})
+    assert refused.json()["errors"][0]["pointer"] == "/body/goal/priority"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/plans?limit=0",
+        "/api/v1/plans?limit=1000000000",
+        "/api/v1/plans?cursor=forged",
+        "/api/v1/plans?cursor=MjAyNi0wMS0wMVQwMDowMDowMCBhAGI",
+        "/api/v1/plans?min_position=-1",
+        "/api/v1/executions/exec_%00",
+        "/api/v1/executions/exec_1/logs?level=loud",
+        "/api/v1/events?after=99999999999999999999",
+        "/api/v1/events/0",
+    ],
+)
+async def test_a_bad_question_is_refused(system: System, path: str) -> None:
+    assert (await system.http.get(path)).status_code == 422
+
+
+async def test_an_unknown_path_and_method_are_problems_too(system: System) -> None:
+    missing = await system.http.get("/api/v1/nothing")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not-found")
+    wrong = await system.http.put("/api/v1/plans")
+    assert (wrong.status_code, wrong.json()["code"]) == (405, "method-not-allowed")
+    assert wrong.headers["allow"] == "GET"
+
+
+async def test_a_position_in_the_future_is_not_waited_for_for_ever(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PATIENCE", 0.1)
+    late = await system.http.get("/api/v1/plans", params={"min_position": 10**9})
+    assert (late.status_code, late.json()["code"]) == (503, "not-yet-there")
+    assert late.headers["retry-after"] == "1"
+
+
+async def test_events_are_fed_as_cloudevents(system: System) -> None:
+    await system.http.post(CREATE, json={"goal": GOAL, "task_graph": GRAPH})
+    feed = await system.http.get("/api/v1/events", params={"limit": 1})
+    assert feed.headers["content-type"] == "application/cloudevents-batch+json"
+    [first] = feed.json()
+    assert first["type"] == "plan.created"
+    following = feed.headers["link"].partition(">")[0].removeprefix("<")
+    [second] = (await system.http.get(following)).json()
+    assert second["type"] == "plan.ready"
+    one = await system.http.get(f"/api/v1/events/{second['position']}")
+    assert one.headers["content-type"] == "application/cloudevents+json"
+    assert decode_recorded(one.content, EVENTS).type == "plan.ready"
+    missing = await system.http.get("/api/v1/events/1000000")
+    assert (missing.status_code, missing.json()["code"]) == (404, "unknown-event")
+
+
+async def test_the_status_tells_of_components_and_views(system: System) -> None:
+    status = (await system.http.get("/api/v1/status")).json()
+    assert status["version"] == "9.9.9"
+    assert status["components"]["database"] == "healthy"
+    assert (status["active_agents"], status["active_executions"]) == (0, 0)
+    assert {view["view"] for view in status["views"]} >= {"plans", "attempts"}
+    assert (await system.http.get("/livez")).json() == {"status": "alive"}
+    assert (await system.http.get("/readyz")).status_code == 200
+
+
+async def test_a_view_that_stopped_is_reported(system: System) -> None:
+    async with system.pool.connection() as connection:
+        await connection.execute(
+            "insert into views.failures values ('view.tasks.1', 7, 'task.failed', 'why', now())"
+        )
+    status = (await system.http.get("/api/v1/status")).json()
+    assert status["status"] == "degraded"
+    [stopped] = [view for view in status["views"] if view["error"]]
+    assert (stopped["view"], stopped["failed_at"], stopped["error"]) == ("tasks", 7, "why")
+    unready = await system.http.get("/readyz")
+    assert (unready.status_code, unready.json()["ready"]) == (503, False)
+
+
+async def test_without_a_database_it_says_so_at_once(system: System) -> None:
+    await system.pool.close()
+    status = await system.http.get("/api/v1/status")
+    assert (status.status_code, status.json()["status"]) == (200, "unhealthy")
+    assert (await system.http.get("/livez")).status_code == 200
+    assert (await system.http.get("/readyz")).status_code == 503
+    silent = await system.http.get("/api/v1/plans")
+    assert (silent.status_code, silent.json()["code"]) == (503, "database-unavailable")

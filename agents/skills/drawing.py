@@ -129,6 +129,8 @@ async def stack_tolerances(work: Work) -> JsonObject:
 
 async def review_design(work: Work) -> JsonObject:
     """Collect what the earlier results say against the design."""
+    if not work.inputs:
+        raise CannotBeDone("there is nothing to review; give at least one result")
     findings = [
         f"{name}: {found.get('summary', 'not enough')}"[:200]
         for name, found in sorted(work.inputs.items())

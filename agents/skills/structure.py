@@ -20,6 +20,8 @@ USE = "structure"
 CELLS = (8, 16, 32)
 GROWTH = 1.05
 MOST_STEPS = 200
+LEAST_SLENDERNESS = 3
+"""Length over diameter below which the formulas of bending do not hold."""
 
 
 async def draft_tube(work: Work) -> JsonObject:
@@ -38,8 +40,13 @@ async def refine_tube(work: Work) -> JsonObject:
         if _is_enough(tube, loads, material):
             return _found("Strong and stiff enough", tube, material, changes=changes)
         tube = replace(tube, outer_diameter_m=tube.outer_diameter_m * GROWTH)
+        if tube.outer_diameter_m > tube.length_m / LEAST_SLENDERNESS:
+            break
         work.progress(changes / MOST_STEPS)
-    raise CannotBeDone(f"no tube of {material.name} bears this load: check the facts")
+    raise CannotBeDone(
+        f"no slender tube of {material.name} with a wall of {tube.wall_thickness_m * 1000:g} mm"
+        " bears this load: thicken the wall or check the facts"
+    )
 
 
 async def lighten_tube(work: Work) -> JsonObject:

@@ -1,0 +1,146 @@
+import pytest
+
+from agents.agent import CannotBeDone
+from agents.planners.linking import link
+from agents.planners.proposals import DomainPlan, Proposal
+from domain.errors import BadGraph
+from domain.tasks import Task
+from tests.agents.carrying import PLANNERS, work
+
+
+def proposal(
+    key: str,
+    *,
+    produces: str | None = None,
+    needs: tuple[str, ...] = (),
+    after: tuple[str, ...] = (),
+    action: str | None = None,
+) -> Proposal:
+    return Proposal(
+        key=key,
+        name=key,
+        action=action or key,
+        produces=(produces or key,),
+        needs=needs,
+        after=after,
+        rule="test",
+    )
+
+
+def plan(domain: str, *proposals: Proposal) -> DomainPlan:
+    return DomainPlan(domain=domain, tasks=proposals)
+
+
+def by_name(tasks: tuple[Task, ...]) -> dict[str, Task]:
+    return {task.name: task for task in tasks}
+
+
+def test_an_artefact_links_tasks_across_domains() -> None:
+    linked = link(
+        [
+            plan("SIM", proposal("stress", needs=("design",))),
+            plan("CAD", proposal("draw", produces="design")),
+        ]
+    )
+    tasks = by_name(linked.tasks)
+    assert tasks["stress"].inputs == {"design": tasks["draw"].id}
+    assert [task.agent for task in linked.tasks] == ["CAD", "SIM"]
+
+
+def test_free_tasks_are_numbered_by_domain_and_then_by_place() -> None:
+    linked = link(
+        [
+            plan("SUPP", proposal("s")),
+            plan("OTHER", proposal("o")),
+            plan("META", proposal("z"), proposal("a")),
+            plan("CAD", proposal("c")),
+        ]
+    )
+    assert [(task.id, task.name) for task in linked.tasks] == [
+        ("task_001", "z"),
+        ("task_002", "a"),
+        ("task_003", "c"),
+        ("task_004", "s"),
+        ("task_005", "o"),
+    ]
+
+
+def test_an_order_that_follows_anyway_is_left_out_and_an_input_never() -> None:
+    linked = link(
+        [
+            plan(
+                "META",
+                proposal("first"),
+                proposal("second", needs=("first",)),
+                proposal("third", needs=("second",), after=("first",)),
+                proposal("fourth", needs=("second", "first"), after=("second",)),
+            )
+        ]
+    )
+    tasks = by_name(linked.tasks)
+    assert tasks["third"].depends_on == ()
+    assert tasks["fourth"].depends_on == ()
+    assert set(tasks["fourth"].inputs) == {"first", "second"}
+
+
+def test_an_order_without_an_artefact_stays() -> None:
+    linked = link([plan("META", proposal("first"), proposal("second", after=("first",)))])
+    assert by_name(linked.tasks)["second"].depends_on == ("task_001",)
+
+
+def test_equal_proposals_become_one_task() -> None:
+    linked = link(
+        [
+            plan(
+                "META",
+                proposal("check", action="work", produces="x"),
+                proposal("again", action="work", produces="x"),
+                proposal("last", after=("again",)),
+            )
+        ]
+    )
+    assert [task.name for task in linked.tasks] == ["check", "last"]
+    assert linked.merged == ["META again into check"]
+    assert linked.tasks[1].depends_on == ("task_001",)
+
+
+def test_missing_artefacts_and_conflicts_are_reported() -> None:
+    linked = link(
+        [
+            plan("CAD", proposal("draw", produces="design", needs=("wishes",))),
+            plan("SIM", proposal("invent", produces="design", after=("nothing",))),
+        ]
+    )
+    assert linked.missing == [
+        "CAD draw needs wishes, which nobody produces",
+        "SIM invent comes after nothing, which SIM does not propose",
+    ]
+    assert linked.conflicts == [
+        "design is produced by CAD draw and SIM invent; the first one's is used"
+    ]
+
+
+def test_the_order_of_the_plans_does_not_matter() -> None:
+    plans = [
+        plan("SIM", proposal("stress", needs=("design",))),
+        plan("CAD", proposal("draw", produces="design")),
+        plan("META", proposal("ask")),
+    ]
+    assert link(plans).tasks == link(plans[::-1]).tasks
+
+
+def test_domains_that_wait_for_each_other_are_refused() -> None:
+    plans = [
+        plan("CAD", proposal("draw", needs=("stress",), produces="design")),
+        plan("SIM", proposal("bend", needs=("design",), produces="stress")),
+    ]
+    with pytest.raises(BadGraph, match="CAD:draw"):
+        link(plans)
+
+
+async def test_synthesis_refuses_what_is_no_plan() -> None:
+    synthesize = PLANNERS["META_PLANNER"].carries("synthesize")
+    with pytest.raises(CannotBeDone, match="the plan of CAD cannot be used"):
+        await synthesize(work("synthesize", {"goal": "A thing"}, CAD={"tasks": 7}))
+    with pytest.raises(CannotBeDone, match="no domain's plan"):
+        await synthesize(work("synthesize", {"goal": "A thing"}))

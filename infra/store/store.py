@@ -99,6 +99,14 @@ class PostgresStore:
             lambda: [from_stored(stored) for stored in self._events.select_after(after, limit)]
         )
 
+    async def head(self) -> int:
+        """Return the position of the last event, 0 when there is none."""
+        return await self._call(lambda: self._events.max_notification_id() or 0)
+
+    async def is_led(self, duty: str) -> bool:
+        """Tell whether some process has the lead of a duty."""
+        return await self._call(lambda: self._is_led(duty))
+
     async def keep(self, stream: str, state: Any, version: int) -> None:
         """Keep a snapshot of a stream."""
         await self._call(lambda: self._snapshots.replace(snapshots.freeze(stream, state, version)))
@@ -150,6 +158,17 @@ class PostgresStore:
                 "select position from positions where follower = %s", [follower], prepare=True
             ).fetchone()
         return 0 if row is None else int(row["position"])
+
+    def _is_led(self, duty: str) -> bool:
+        with self._datastore.get_connection() as connection:
+            row = connection.execute(
+                "select exists(select from pg_locks where locktype = 'advisory' and granted"
+                " and database = (select oid from pg_database where datname = current_database())"
+                # A lock of one bigint shows as its two halves; a negative one fills the first.
+                " and (classid::bigint << 32 | objid::bigint) = hashtext(%s)::bigint) as is_led",
+                [duty],
+            ).fetchone()
+        return row is not None and bool(row["is_led"])
 
     def _advance(self, follower: str, position: int) -> None:
         with self._datastore.get_connection() as connection, connection.transaction():

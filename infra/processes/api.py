@@ -1,0 +1,117 @@
+"""The API: answers questions from the views, and records what it is told.
+
+It needs the database. While the broker or the coordinator is away it goes on accepting goals: what
+it records is carried on when they are back.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from importlib.metadata import version
+
+import uvicorn
+from aio_pika import RobustConnection
+from uuid_utils.compat import uuid7
+
+from api.app import create_app
+from api.deps import Condition, Deps
+from bus.connect import connect
+from bus.ports import SystemClock
+from bus.recorder import Recorder
+from domain.errors import Unavailable
+from infra.migrations import pending
+from infra.processes.parts import open_pool, open_store, required
+from infra.settings import Settings
+from infra.store.store import PostgresStore
+
+
+async def run(settings: Settings) -> None:
+    """Serve until cancelled; requests under way are answered first."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings))
+        pool = await stack.enter_async_context(open_pool(settings))
+        url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
+        connecting = asyncio.create_task(connect(url, name="api.probe"))
+        stack.push_async_callback(_close, connecting)
+        recorder = Recorder(store, clock)
+        recording = asyncio.create_task(recorder.run(), name="recorder")
+        stack.callback(recording.cancel)
+        deps = Deps(
+            views=pool,
+            record=recorder.record,
+            log=store.log(),
+            head=store.head,
+            clock=clock,
+            new_id=lambda: str(uuid7()),
+            version=version("taskloom"),
+            started_at=clock.now(),
+            probes={
+                "message_bus": _bus_probe(connecting),
+                "agent_coordinator": _lead_probe(store),
+                "migrations": _migration_probe(required(settings.db.dsn, "TASKLOOM_DB__DSN")),
+            },
+        )
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(deps),
+                host=settings.http.host,
+                port=settings.http.port,
+                log_config=None,
+                access_log=False,
+                timeout_keep_alive=5,
+                limit_concurrency=1_000,
+                h11_max_incomplete_event_size=64 * 1024,
+            )
+        )
+        await _serve(server)
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    serving = asyncio.create_task(server._serve(), name="http")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # its public twin takes the signals, which are the process's
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+
+
+def _bus_probe(connecting: asyncio.Task[RobustConnection]) -> Callable[[], Awaitable[Condition]]:
+    async def probe() -> Condition:
+        if not connecting.done() or connecting.cancelled() or connecting.exception() is not None:
+            return "unhealthy"
+        return "healthy" if connecting.result().connected.is_set() else "unhealthy"
+
+    return probe
+
+
+def _lead_probe(store: PostgresStore) -> Callable[[], Awaitable[Condition]]:
+    async def probe() -> Condition:
+        try:
+            return "healthy" if await store.is_led("coordinator") else "unhealthy"
+        except Unavailable:
+            return "unknown"
+
+    return probe
+
+
+def _migration_probe(dsn: str) -> Callable[[], Awaitable[Condition]]:
+    is_current = False
+
+    async def probe() -> Condition:
+        nonlocal is_current
+        if not is_current:
+            try:
+                is_current = not await asyncio.to_thread(pending, dsn)
+            except Exception:  # whatever it is, it is the database's condition
+                return "unknown"
+        return "healthy" if is_current else "unhealthy"
+
+    return probe
+
+
+async def _close(connecting: asyncio.Task[RobustConnection]) -> None:
+    connecting.cancel()
+    with suppress(asyncio.CancelledError):
+        await (await connecting).close()

@@ -1,7 +1,6 @@
 """The life of one piece of work at an agent: taken, reported as started, acked, carried out."""
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +10,7 @@ from aiormq.exceptions import AMQPError
 
 from agents.agent import Agent, Work
 from agents.kit.acks import Acks
+from agents.kit.ended import Attempt, Ended
 from agents.kit.gate import Gate
 from agents.kit.identity import Identity
 from agents.kit.outcome import completed, failed
@@ -27,10 +27,7 @@ from domain.values import Lane
 log = structlog.get_logger(__name__)
 
 _WORK = {"task.dispatched": TaskDispatched}
-_REMEMBERED = 1_000
 _LOST = (AMQPError, OSError, RuntimeError)
-
-Attempt = tuple[str, str, int]
 
 
 class ForeignWork(Refused):
@@ -82,7 +79,7 @@ class Carrier:
         self.failed = 0
         self._held: dict[Attempt, Held] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._ended: OrderedDict[Attempt, Message] = OrderedDict()
+        self._ended = Ended()
 
     def in_hand(self) -> tuple[HeldTask, ...]:
         """Return every attempt in hand."""
@@ -108,7 +105,7 @@ class Carrier:
         attempt = (task.run_id, task.task_id, task.epoch)
         if held := self._held.get(attempt):
             self._meet_again(held, message)
-        elif report := self._ended.get(attempt):
+        elif report := self._ended.report_of(attempt):
             await self._reporter.insist(report)
             self._acks.ack(message)
         else:
@@ -159,7 +156,7 @@ class Carrier:
             is_done = isinstance(body, TaskCompleted)
             self.completed += is_done
             self.failed += not is_done
-            self._remember(attempt, await self._report(body, recorded))
+            self._ended.remember(attempt, await self._report(body, recorded))
         finally:
             self._let_go(attempt, has_place=True)
 
@@ -183,7 +180,7 @@ class Carrier:
             if current is not None and current.cancelling():
                 raise
             return failed(task, agent_id, error)  # the agent's own function cancelled itself
-        except Exception as error:  # noqa: BLE001, RUF100 # an agent's function may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001, RUF100 # it may raise anything
             log.info("task.failed", run=task.run_id, task=task.task_id, exc_info=error)
             return failed(task, agent_id, error)
         return completed(task, agent_id, result)
@@ -227,11 +224,6 @@ class Carrier:
             held.message = message
         else:
             self._acks.ack(message)
-
-    def _remember(self, attempt: Attempt, report: Message) -> None:
-        self._ended[attempt] = report
-        while len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
 
     def _let_go(self, attempt: Attempt, *, has_place: bool) -> None:
         del self._held[attempt]

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
 
+import psycopg
 import uvicorn
 from aio_pika import RobustConnection
 from uuid_utils.compat import uuid7
@@ -104,8 +105,10 @@ def _migration_probe(dsn: str) -> Callable[[], Awaitable[Condition]]:
         if not is_current:
             try:
                 is_current = not await asyncio.to_thread(pending, dsn)
-            except Exception:  # whatever it is, it is the database's condition
+            except psycopg.Error:
                 return "unknown"
+            except Unavailable:
+                return "unhealthy"
         return "healthy" if is_current else "unhealthy"
 
     return probe

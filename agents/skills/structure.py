@@ -27,15 +27,13 @@ LEAST_SLENDERNESS = 3
 async def draft_tube(work: Work) -> JsonObject:
     """Draft the tube as the facts describe it."""
     loads = facts(work, Loads)
-    if 2 * loads.wall_thickness_m >= loads.outer_diameter_m:
-        raise CannotBeDone("the tube's walls are thicker than the tube: check the facts")
     return _found("First draft", _drafted(loads), material_of(work, USE), changes=0)
 
 
 async def refine_tube(work: Work) -> JsonObject:
     """Widen the tube, five per cent at a time, until it is strong and stiff enough."""
     loads, material = facts(work, Loads), material_of(work, USE)
-    tube = read(work, "concept", Tube) if "concept" in work.inputs else _drafted(loads)
+    tube = _hollow(read(work, "concept", Tube)) if "concept" in work.inputs else _drafted(loads)
     for changes in range(MOST_STEPS):
         if _is_enough(tube, loads, material):
             return _found("Strong and stiff enough", tube, material, changes=changes)
@@ -52,7 +50,7 @@ async def refine_tube(work: Work) -> JsonObject:
 async def lighten_tube(work: Work) -> JsonObject:
     """Thin the wall, two per cent at a time, as long as the tube is strong and stiff enough."""
     loads, material = facts(work, Loads), material_of(work, USE)
-    tube, changes = read(work, "refined", Tube), 0
+    tube, changes = _hollow(read(work, "refined", Tube)), 0
     while changes < MOST_STEPS:
         lighter = replace(tube, wall_thickness_m=tube.wall_thickness_m * 0.98)
         is_slender = lighter.outer_diameter_m / lighter.wall_thickness_m > 50
@@ -64,19 +62,19 @@ async def lighten_tube(work: Work) -> JsonObject:
 
 async def screen_beam(work: Work) -> JsonObject:
     """Estimate deflection and safety of the draft by formula."""
-    return _bent(work, read(work, "concept", Tube), cells=None)
+    return _bent(work, _hollow(read(work, "concept", Tube)), cells=None)
 
 
 async def analyse_beam(work: Work) -> JsonObject:
     """Compute deflection and safety of the final design by integrating its curvature."""
-    return _bent(work, read(work, "design", Tube), cells=CELLS[-1])
+    return _bent(work, _hollow(read(work, "design", Tube)), cells=CELLS[-1])
 
 
 async def analyse_vibration(work: Work) -> JsonObject:
     """Compute the first bending frequency."""
     loads, material = facts(work, Loads), material_of(work, USE)
     frequency = natural_frequency(
-        read(work, "design", Tube),
+        _hollow(read(work, "design", Tube)),
         tip_mass_kg=loads.tip_mass_kg,
         density_kg_m3=material.density_kg_m3,
         youngs_modulus_pa=material.youngs_modulus_pa,
@@ -89,7 +87,7 @@ async def analyse_vibration(work: Work) -> JsonObject:
 async def study_beam_convergence(work: Work) -> JsonObject:
     """Repeat the integration on three grids and say how far the answer depends on them."""
     loads, material = facts(work, Loads), material_of(work, USE)
-    tube = read(work, "design", Tube)
+    tube = _hollow(read(work, "design", Tube))
     values = [
         integrated_deflection(
             tube,
@@ -109,11 +107,19 @@ async def study_beam_convergence(work: Work) -> JsonObject:
 
 
 def _drafted(loads: Loads) -> Tube:
-    return Tube(
-        length_m=loads.arm_length_m,
-        outer_diameter_m=loads.outer_diameter_m,
-        wall_thickness_m=loads.wall_thickness_m,
+    return _hollow(
+        Tube(
+            length_m=loads.arm_length_m,
+            outer_diameter_m=loads.outer_diameter_m,
+            wall_thickness_m=loads.wall_thickness_m,
+        )
     )
+
+
+def _hollow(tube: Tube) -> Tube:
+    if not (tube.length_m > 0 and 0 < 2 * tube.wall_thickness_m < tube.outer_diameter_m):
+        raise CannotBeDone("the tube's walls are thicker than the tube: check the facts")
+    return tube
 
 
 def _is_enough(tube: Tube, loads: Loads, material: Chosen) -> bool:

@@ -24,3 +24,13 @@ async def events_of(log: Log, *, after: int = 0) -> AsyncIterator[Recorded[Event
         for recorded in events:
             yield recorded
         after = events[-1].position
+
+
+def position_before_last(dsn: str, count: int) -> int:
+    """Return the position after which so many events come, or 0 where there are fewer."""
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "select notification_id from events order by notification_id desc offset %s limit 1",
+            [count],
+        ).fetchone()
+    return 0 if row is None else int(row[0])

@@ -11,6 +11,11 @@ from infra.cli import (
     config,
     db,
     demo,
+    dlq,
+    events,
+    plan,
+    projection,
+    replay,
     run,
     serve,
     up,
@@ -29,6 +34,11 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(demo.demo)
 app.command()(run.run)
+app.add_typer(plan.app, name="plan")
+app.command()(replay.replay)
+app.add_typer(events.app, name="events")
+app.add_typer(projection.app, name="projection")
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(serve.serve)

@@ -31,6 +31,11 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=indent, ensure_ascii=False, default=_plain), flush=True)
 
 
+def print_json_line(value: object) -> None:
+    """Print one value as one line of JSON."""
+    print(json.dumps(value, ensure_ascii=False, default=_plain), flush=True)
+
+
 def table(*columns: str, title: str | None = None) -> "Table":
     """Return an empty table in the house's form."""
     from rich import box

@@ -67,7 +67,7 @@ async def carry_out(settings: Settings, session: Session) -> None:
             display.close()
             _show(progress, session, stack.address)
             if session.keep:
-                say(f"everything runs until Ctrl-C; try {stack.address.api_url}/docs")
+                say(f"everything runs until Ctrl-C; try {stack.address.api_url}/api/v1/docs")
                 await stack.supervisor.until_interrupted()
 
         await with_stack(settings, work, told=display.tell)

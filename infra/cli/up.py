@@ -54,7 +54,7 @@ async def _stay(stack: "LocalStack") -> None:
         await stack.supervisor.wait_until(
             lambda: answers(f"{where.api_url}/readyz"), "the API is ready"
         )
-        _tell(f"API         {where.api_url}/api/v1, explained at {where.api_url}/docs")
+        _tell(f"API         {where.api_url}/api/v1, explained at {where.api_url}/api/v1/docs")
     _tell("submit      taskloom plan submit FILE, or taskloom run FILE, in another shell")
     _tell(f"logs        {stack.supervisor.logs}; Ctrl-C stops everything")
     before = {one.name: one for one in stack.supervisor.status()}

@@ -1,0 +1,205 @@
+"""``taskloom plan``: goals and their plans, over the HTTP API."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.output import AsJson
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from infra.cli.client import Client
+    from infra.cli.formats.files import Wanted
+
+app = typer.Typer(help="Goals and their plans, over the HTTP API.", no_args_is_help=True)
+
+Api = Annotated[
+    str | None,
+    typer.Option("--api", metavar="URL", help="Where the API is; default: the stack here."),
+]
+PlanId = Annotated[str, typer.Argument(metavar="ID", help="The plan's id.")]
+
+
+@app.command()
+def submit(
+    file: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, help="A goal, a task graph or a workflow."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The goal in a few words.")] = None,
+    description: Annotated[str, typer.Option(help="The goal in more words.")] = "",
+    domain: Annotated[str, typer.Option(help="What it belongs to: automotive, software …")] = (
+        "general"
+    ),
+    execute: Annotated[
+        bool | None,
+        typer.Option(
+            "--execute/--no-execute", help="Carry it out when it is planned; default: as FILE says."
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch it to its end.")] = False,
+    api: Api = None,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a goal and print the plan's id."""
+    from domain.goals import Goal, Options
+    from infra.cli.follow import submit as submit_to
+    from infra.cli.formats.files import Wanted, read
+    from infra.cli.output import print_json, say
+
+    if (file is None) == (title is None):
+        raise typer.BadParameter("give a FILE or a --title", param_hint="FILE")
+    if file is not None:
+        wanted = read(file, auto_execute=False)
+    else:
+        goal = Goal(title=title or "", description=description, domain=domain)
+        wanted = Wanted(goal=goal, options=Options())
+    if execute is not None:
+        wanted = _with_execution(wanted, execute=execute)
+
+    async def work(client: "Client") -> dict[str, Any]:
+        return await submit_to(client, wanted)
+
+    answer = _ask(api, work)
+    plan_id = str(answer["plan_id"])
+    if watch:
+        _watch(plan_id, api, as_json=as_json, timeout=None)
+    elif as_json:
+        print_json(answer)
+    else:
+        print(plan_id)
+        say(f"`taskloom plan watch {plan_id}` shows how far it is")
+
+
+@app.command()
+def show(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
+    """Show one plan with its tasks."""
+    from infra.cli.output import print_json, print_table, table
+
+    async def work(client: "Client") -> dict[str, Any]:
+        found: dict[str, Any] = await client.get(f"/plans/{plan_id}")
+        return found
+
+    plan = _ask(api, work)
+    if as_json:
+        print_json(plan)
+        return
+    metrics: dict[str, Any] = plan["metrics"]
+    print(f"{plan['goal']['title']}\n")
+    for name, value in (
+        ("plan", plan["plan_id"]),
+        ("status", plan["status"]),
+        ("reason", plan["reason"]),
+        ("created", plan["created_at"]),
+        ("executions", ", ".join(plan["executions"])),
+        ("tasks", metrics["total_tasks"]),
+        ("critical path", f"{metrics['critical_path_length'] or 0} tasks"),
+        ("makespan", metrics["estimated_makespan"]),
+        ("cost", metrics["estimated_cost"]),
+    ):
+        if value not in (None, "", "0 tasks"):
+            print(f"  {name:14} {value}")
+    nodes: list[dict[str, Any]] = plan["task_graph"]["nodes"]
+    if nodes:
+        made = table("task", "agent", "name", "status", "estimated", "needs")
+        for node in nodes:
+            made.add_row(
+                node["task_id"],
+                node["agent"],
+                node["name"],
+                node["status"],
+                node["estimated_duration"],
+                ", ".join(node["dependencies"]),
+            )
+        print_table(made)
+
+
+@app.command("list")
+def list_(
+    status: Annotated[str | None, typer.Option(help="Those with this status only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 20,
+    api: Api = None,
+    as_json: AsJson = False,
+) -> None:
+    """List plans, the newest first."""
+    from infra.cli.output import print_json, print_table, say, table
+
+    async def work(client: "Client") -> dict[str, Any]:
+        page: dict[str, Any] = await client.get("/plans", status=status, limit=limit)
+        return page
+
+    plans: list[dict[str, Any]] = _ask(api, work)["plans"]
+    if as_json:
+        print_json(plans)
+        return
+    if not plans:
+        say("no plans")
+        return
+    made = table("plan", "status", "created", ">tasks", "title")
+    for plan in plans:
+        tasks = "" if plan["task_count"] is None else str(plan["task_count"])
+        made.add_row(plan["plan_id"], plan["status"], plan["created_at"], tasks, plan["title"])
+    print_table(made)
+
+
+@app.command()
+def watch(
+    plan_id: PlanId,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.0, help="Seconds after which to stop watching.")
+    ] = None,
+    api: Api = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch a plan to its end; exit 7 where it does not end well."""
+    _watch(plan_id, api, as_json=as_json, timeout=timeout)
+
+
+def _watch(plan_id: str, api: str | None, *, as_json: bool, timeout: float | None) -> None:
+    import asyncio
+    from contextlib import closing
+
+    from infra.cli.display import choose
+    from infra.cli.feed import ApiLog, position_before
+    from infra.cli.follow import follow, require_success
+    from infra.cli.output import print_json
+    from infra.cli.progress import Progress
+    from infra.cli.results import as_json as result_as_json
+    from infra.cli.results import show as show_result
+    from infra.cli.results import show_failures
+
+    async def work(client: "Client") -> Progress:
+        async with asyncio.timeout(timeout):
+            start = await position_before(client, plan_id)
+            with closing(choose()) as display:
+                return await follow(plan_id, ApiLog(client), display, after=start)
+
+    progress = _ask(api, work)
+    if as_json:
+        print_json(result_as_json(progress))
+    else:
+        show_result(progress)
+        show_failures(progress)
+    require_success(progress)
+
+
+def _ask(api: str | None, work: "Callable[[Client], Awaitable[Any]]") -> Any:
+    import asyncio
+
+    from infra.cli.client import Client
+    from infra.cli.target import api_url
+    from infra.settings import Settings
+
+    async def asking() -> Any:
+        async with Client(api_url(Settings(), api)) as client:
+            return await work(client)
+
+    return asyncio.run(asking())
+
+
+def _with_execution(wanted: "Wanted", *, execute: bool) -> "Wanted":
+    from dataclasses import replace
+
+    return replace(wanted, options=wanted.options.model_copy(update={"auto_execute": execute}))

@@ -24,7 +24,7 @@ from bus.refusals import (
     UnsupportedMediaType,
     UnsupportedSpecVersion,
 )
-from bus.strict_json import loads_strict
+from bus.strict_json import MAX_BYTES, loads_strict
 from bus.tolerance import validate_tolerantly
 from domain.deciders import stream_of
 from domain.policies import AnyReport
@@ -81,13 +81,15 @@ def encode_report(report: Report[Value]) -> bytes:
     return orjson.dumps(envelope, option=_OPTIONS)
 
 
-def decode_recorded(raw: bytes, registry: Mapping[str, type[E]]) -> Recorded[E]:
+def decode_recorded(
+    raw: bytes, registry: Mapping[str, type[E]], *, max_bytes: int = MAX_BYTES
+) -> Recorded[E]:
     """Return the event that a message holds; fields from a newer sender are passed over.
 
     Raises:
         Unreadable: It is not an event of the registry.
     """
-    envelope = _envelope(raw)
+    envelope = _envelope(raw, max_bytes=max_bytes)
     model = _model(envelope, registry)
     return Recorded(
         id=_text(envelope, "id"),
@@ -164,8 +166,8 @@ def _data(body: Value) -> orjson.Fragment:
     return orjson.Fragment(body.__pydantic_serializer__.to_json(body, exclude={"type"}))
 
 
-def _envelope(raw: bytes) -> dict[str, JsonValue]:
-    envelope = loads_strict(raw)
+def _envelope(raw: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, JsonValue]:
+    envelope = loads_strict(raw, max_bytes=max_bytes)
     if not isinstance(envelope, dict):
         raise NotAnObject("the body is JSON, but not an object; send a CloudEvent")
     version = envelope.get("specversion")

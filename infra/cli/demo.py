@@ -42,6 +42,6 @@ def _say_how_to_look_further(progress: "Progress", where: "Address") -> None:
     say(f"  taskloom replay {run_id}     event by event")
     say(f"  taskloom replay {progress.plan_id} --json   as JSON lines")
     say("  taskloom events tail        everything that was recorded")
-    say("  taskloom up                 the same stack, to stay; its API explains itself at /api/v1/docs")
+    say("  taskloom up                 the same stack, to stay; /api/v1/docs explains its API")
     if not where.is_embedded_broker:
         say("  the management console of RabbitMQ shows the exchanges and queues, now empty")

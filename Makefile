@@ -26,8 +26,8 @@ up: setup ## Start everything and stay up
 	@$(BIN)/taskloom up $(ARGS)
 
 .PHONY: bench
-bench: setup ## Measure throughput and latency on this machine
-	@$(BIN)/taskloom bench $(ARGS)
+bench: dev ## Measure throughput beside a hand-written floor, and the cost of size
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 # -- what checks ---------------------------------------------------------------
 

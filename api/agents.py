@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
 from api.deps import Ports
 from api.durations import Moment, human_or_none
-from api.reading import Snapshot, reading
+from api.reading import Reading
 from domain.agent import Health, Lifecycle
 from domain.errors import UnknownAgent
 from domain.values import AgentId, AgentType, JsonObject
@@ -17,8 +17,6 @@ from projections.agents import AGENTS, Present, Status, list_agents, read_agent
 from projections.presence import tasks_of
 
 router = APIRouter(prefix="/agents", tags=["agents"])
-
-_Read = Annotated[Snapshot, Depends(reading(AGENTS))]
 
 
 class AgentSummary(BaseModel):
@@ -98,7 +96,7 @@ class AgentAnswer(BaseModel):
 
 @router.get("")
 async def show_agents(
-    read: _Read,
+    views: Reading,
     ports: Ports,
     *,
     type: Annotated[AgentType | None, Query()] = None,  # noqa: A002 # the parameter's name in the API
@@ -106,16 +104,18 @@ async def show_agents(
 ) -> AgentsAnswer:
     """Show agents, by their ids."""
     now = ports.clock.now()
-    agents = await list_agents(read.connection, agent_type=type, status=status)
+    async with views.snapshot(AGENTS) as read:
+        agents = await list_agents(read.connection, agent_type=type, status=status)
     return AgentsAnswer(agents=[_summary(agent, now) for agent in agents], total=len(agents))
 
 
 @router.get("/{agent_id}")
 async def show_agent(
-    agent_id: Annotated[AgentId, Path()], read: _Read, ports: Ports
+    agent_id: Annotated[AgentId, Path()], views: Reading, ports: Ports
 ) -> AgentAnswer:
     """Show one agent."""
-    agent = await read_agent(read.connection, agent_id)
+    async with views.snapshot(AGENTS) as read:
+        agent = await read_agent(read.connection, agent_id)
     if agent is None:
         raise UnknownAgent(agent_id)
     row, presence, uptime = agent.row, agent.presence, _uptime(agent, ports.clock.now())

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, TypeAdapter, ValidationError
 
-_UNITS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
-_IN_HOURS_UP_TO = 72 * 3_600
-"""Up to three days are told in hours: 72 hours, but 4 days."""
+_UNITS = (("second", 1.0, 60.0), ("minute", 60.0, 60.0), ("hour", 3_600.0, 72.1))
+"""Each unit with its seconds, and the number from which the next one is used."""
 
 _SECONDS = {
     "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3_600, "hr": 3_600,
@@ -29,18 +28,20 @@ Moment = Annotated[datetime, PlainSerializer(_shown, return_type=str)]
 
 def human(seconds: float) -> str:
     """Return a duration of so many seconds as people say it: ``2.5 hours``."""
-    for unit, size in _UNITS:
-        if unit == "day" and seconds <= _IN_HOURS_UP_TO:
-            continue
-        if round(seconds / size, 1) >= 1 or unit == "second":
-            number = f"{seconds / size:.1f}".removesuffix(".0")
-            return f"{number} {unit}" if number == "1" else f"{number} {unit}s"
-    raise AssertionError("seconds are always left")  # pragma: no cover
+    for name, size, too_many in _UNITS:
+        if round(seconds / size, 1) < too_many:
+            return _counted(seconds / size, name)
+    return _counted(seconds / 86_400, "day")
 
 
 def human_or_none(seconds: float | None) -> str | None:
     """Return a duration as people say it, or None where it is not known."""
     return None if seconds is None else human(seconds)
+
+
+def _counted(number: float, unit: str) -> str:
+    text = f"{number:.1f}".removesuffix(".0")
+    return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
 
 
 def parse_duration(text: str) -> timedelta | None:

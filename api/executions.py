@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import AfterValidator
 
 from api.deps import Ports
@@ -22,7 +22,7 @@ from api.execution_answers import (
     summary_of,
 )
 from api.plans import ACTOR, require_plan
-from api.reading import POSITION, Snapshot, cursor_after, parse_cursor, reading, snapshot
+from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
 from domain.errors import UnknownRun
 from domain.goals import Goal, Options
 from domain.plan import Plan, next_run_of
@@ -43,8 +43,6 @@ router = APIRouter(prefix="/executions", tags=["executions"])
 MOST_CURRENT = 200
 """How many current tasks are shown at most."""
 
-_Read = Annotated[Snapshot, Depends(reading(EXECUTIONS, TASKS))]
-_ReadLines = Annotated[Snapshot, Depends(reading(EXECUTIONS, TASKS, TIMELINE))]
 _Id = Annotated[RunId, Path()]
 
 
@@ -140,7 +138,7 @@ async def start_execution(
 
 @router.get("")
 async def show_executions(
-    read: _Read,
+    views: Reading,
     *,
     plan_id: PlanId | None = None,
     status: RunStatus | None = None,
@@ -149,14 +147,16 @@ async def show_executions(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> ExecutionPage:
     """Show executions of every kind, the newest first."""
-    rows = await list_executions(
-        read.connection,
-        plan_id=plan_id,
-        status=status,
-        kind=kind,
-        before=parse_cursor(cursor),
-        limit=limit + 1,
-    )
+    before = parse_cursor(cursor)
+    async with views.snapshot(EXECUTIONS) as read:
+        rows = await list_executions(
+            read.connection,
+            plan_id=plan_id,
+            status=status,
+            kind=kind,
+            before=before,
+            limit=limit + 1,
+        )
     shown = rows[:limit]
     more = len(rows) > limit
     return ExecutionPage(
@@ -166,10 +166,12 @@ async def show_executions(
 
 
 @router.get("/{execution_id}")
-async def show_execution(execution_id: _Id, read: _Read, ports: Ports) -> ExecutionAnswer:
+async def show_execution(execution_id: _Id, views: Reading, ports: Ports) -> ExecutionAnswer:
     """Show how far an execution is."""
-    row = await _require(read, execution_id)
-    current = await read_started(read.connection, execution_id, limit=MOST_CURRENT)
+    async with views.snapshot(EXECUTIONS, TASKS) as read:
+        row = await _require(read, execution_id)
+        started = await read_started(read.connection, execution_id, limit=MOST_CURRENT)
+        current = await _current(read, started)
     return ExecutionAnswer(
         execution_id=row.run_id,
         plan_id=row.plan_id,
@@ -184,7 +186,7 @@ async def show_execution(execution_id: _Id, read: _Read, ports: Ports) -> Execut
             completed_tasks=row.completed,
             total_tasks=row.total,
             percentage=percentage_of(row),
-            current_tasks=await _current(read, current),
+            current_tasks=current,
             tasks={
                 "pending": row.pending,
                 "dispatched": row.dispatched,
@@ -202,7 +204,7 @@ async def show_execution(execution_id: _Id, read: _Read, ports: Ports) -> Execut
 @router.get("/{execution_id}/logs")
 async def show_logs(
     execution_id: _Id,
-    read: _ReadLines,
+    views: Reading,
     *,
     level: Annotated[Level, Query(description="The least level shown.")] = "debug",
     agent: Annotated[
@@ -213,16 +215,17 @@ async def show_logs(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> LogAnswer:
     """Show what happened in an execution, the oldest first."""
-    await _require(read, execution_id)
-    found = await read_lines(
-        read.connection,
-        execution_id,
-        level=level,
-        agent=agent,
-        task=task,
-        limit=limit,
-        offset=offset,
-    )
+    async with views.snapshot(EXECUTIONS, TASKS, TIMELINE) as read:
+        await _require(read, execution_id)
+        found = await read_lines(
+            read.connection,
+            execution_id,
+            level=level,
+            agent=agent,
+            task=task,
+            limit=limit,
+            offset=offset,
+        )
     return LogAnswer(
         execution_id=execution_id,
         logs=[line_of(line) for line in found.lines],

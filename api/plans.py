@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BeforeValidator
 
 from api.deps import Deps, Ports
@@ -20,7 +20,7 @@ from api.plan_answers import (
     rounded,
     summary_of,
 )
-from api.reading import POSITION, Snapshot, cursor_after, parse_cursor, reading, snapshot
+from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
 from domain.errors import UnknownPlan
 from domain.goals import Goal, Options
 from domain.plan import GoalSubmitted, PlanStatus
@@ -38,7 +38,6 @@ ACTOR = "users/anonymous"
 
 _PAUSE = 0.025
 
-Read = Annotated[Snapshot, Depends(reading(PLANS, GRAPHS, TASKS))]
 Id = Annotated[PlanId, Path()]
 
 
@@ -110,15 +109,15 @@ async def create_plan(
 
 @router.get("")
 async def show_plans(
-    read: Read,
+    views: Reading,
     status: PlanStatus | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> PlanPage:
     """Show plans, the newest first."""
-    rows = await list_plans(
-        read.connection, status=status, before=parse_cursor(cursor), limit=limit + 1
-    )
+    before = parse_cursor(cursor)
+    async with views.snapshot(PLANS) as read:
+        rows = await list_plans(read.connection, status=status, before=before, limit=limit + 1)
     shown = rows[:limit]
     more = len(rows) > limit
     return PlanPage(
@@ -128,10 +127,12 @@ async def show_plans(
 
 
 @router.get("/{plan_id}")
-async def show_plan(plan_id: Id, read: Read) -> PlanAnswer:
+async def show_plan(plan_id: Id, views: Reading) -> PlanAnswer:
     """Show one plan with its graph."""
-    row = await require_plan(read, plan_id)
-    tasks = await read_graph(read.connection, plan_id)
+    async with views.snapshot(PLANS, GRAPHS, TASKS) as read:
+        row = await require_plan(read, plan_id)
+        tasks = await read_graph(read.connection, plan_id)
+        stands = await _statuses(read, row)
     return PlanAnswer(
         plan_id=row.plan_id,
         goal=row.goal,
@@ -144,7 +145,7 @@ async def show_plan(plan_id: Id, read: Read) -> PlanAnswer:
         revision=row.revision,
         planning_execution_id=row.planning_run_id,
         executions=row.runs,
-        task_graph=task_graph_of(tasks, await _statuses(read, row)),
+        task_graph=task_graph_of(tasks, stands),
         metrics=PlanMetrics(
             total_tasks=row.task_count,
             critical_path_length=row.critical_path_length,
@@ -159,11 +160,13 @@ async def show_plan(plan_id: Id, read: Read) -> PlanAnswer:
 
 
 @router.get("/{plan_id}/graph")
-async def show_graph(plan_id: Id, read: Read) -> GraphAnswer:
+async def show_graph(plan_id: Id, views: Reading) -> GraphAnswer:
     """Show one plan's graph as dagre wants it, with its critical path."""
-    row = await require_plan(read, plan_id)
-    tasks = await read_graph(read.connection, plan_id)
-    return GraphAnswer(plan_id=plan_id, graph=drawing_of(tasks, await _statuses(read, row)))
+    async with views.snapshot(PLANS, GRAPHS, TASKS) as read:
+        row = await require_plan(read, plan_id)
+        tasks = await read_graph(read.connection, plan_id)
+        stands = await _statuses(read, row)
+    return GraphAnswer(plan_id=plan_id, graph=drawing_of(tasks, stands))
 
 
 async def require_plan(read: Snapshot, plan_id: str) -> PlanRow:

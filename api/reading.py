@@ -3,13 +3,13 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Depends, Query, Response
 
 from api.deps import Deps, Ports
 from api.errors import BadCursor, NotYetThere
@@ -22,6 +22,9 @@ POSITION = "Taskloom-Position"
 
 PATIENCE = 5.0
 """Seconds that a reader waits for a position at most."""
+
+CONNECT = 1.0
+"""Seconds that a reader waits for a connection: then the database counts as silent."""
 
 _PAUSE = 0.02
 
@@ -43,7 +46,7 @@ class Snapshot:
 @asynccontextmanager
 async def snapshot(deps: Deps, *views: AnyView) -> AsyncGenerator[Snapshot]:
     """Hold views still: rows of all of them are as of one moment."""
-    async with deps.views.connection() as connection, connection.transaction():
+    async with deps.views.connection(timeout=CONNECT) as connection, connection.transaction():
         await connection.execute("set transaction isolation level repeatable read, read only")
         positions = await read_positions(connection, views)
         reached = min((positions.get(view.follower, 0) for view in views), default=0)
@@ -58,7 +61,7 @@ async def wait_for(deps: Deps, position: int, *views: AnyView) -> None:
     """
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while True:
-        async with deps.views.connection() as connection:
+        async with deps.views.connection(timeout=CONNECT) as connection:
             positions = await read_positions(connection, views)
         reached = min((positions.get(view.follower, 0) for view in views), default=0)
         if reached >= position:
@@ -68,19 +71,34 @@ async def wait_for(deps: Deps, position: int, *views: AnyView) -> None:
         await asyncio.sleep(_PAUSE)
 
 
-def reading(*views: AnyView) -> Callable[..., AsyncIterator[Snapshot]]:
-    """Return a dependency that gives a route a snapshot of the views it reads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """What reads views for one request."""
 
-    async def read(
-        ports: Ports, response: Response, min_position: MinPosition = None
-    ) -> AsyncIterator[Snapshot]:
-        if min_position is not None:
-            await wait_for(ports, min_position, *views)
-        async with snapshot(ports, *views) as taken:
-            response.headers[POSITION] = str(taken.position)
-            yield taken
+    ports: Deps
+    response: Response
+    min_position: int | None
 
-    return read
+    @asynccontextmanager
+    async def snapshot(self, *views: AnyView) -> AsyncGenerator[Snapshot]:
+        """Hold views still, at the position that was asked for or a later one.
+
+        Raises:
+            NotYetThere: They did not reach it in time.
+        """
+        if self.min_position is not None:
+            await wait_for(self.ports, self.min_position, *views)
+        async with snapshot(self.ports, *views) as read:
+            self.response.headers[POSITION] = str(read.position)
+            yield read
+
+
+def _reader(ports: Ports, response: Response, min_position: MinPosition = None) -> Reader:
+    return Reader(ports=ports, response=response, min_position=min_position)
+
+
+Reading = Annotated[Reader, Depends(_reader)]
+"""A route opens its snapshot itself: a bad question must not cost a connection."""
 
 
 def cursor_after(moment: datetime, name: str) -> str:

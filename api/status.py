@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from api.deps import Condition, Deps, Ports
 from api.durations import Moment, human
+from api.reading import CONNECT
 from domain.errors import TaskloomError, Unavailable
 from projections.agents import list_agents
 from projections.catalog import PROJECTED, VIEWS
@@ -124,7 +125,7 @@ _NOT_NEEDED = frozenset({"message_bus", "agent_coordinator"})
 async def _look(ports: Deps) -> _Looked | None:
     """Look at the database; None where it does not answer in time."""
     try:
-        async with asyncio.timeout(_IN_TIME), ports.views.connection() as connection:
+        async with asyncio.timeout(_IN_TIME), ports.views.connection(timeout=CONNECT) as connection:
             views = await statuses(connection, VIEWS)
             return _Looked(
                 views=views,

@@ -23,6 +23,7 @@ from domain.recorded import Report
 from infra.store.store import PostgresStore
 from projections.catalog import VIEWS
 from projections.runner import Runner
+from tests.support.histories import History
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,34 @@ class System:
     pool: AsyncConnectionPool
     deps: Deps
     say: Callable[[AnyReport], Awaitable[Outcome]]
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[httpx2.AsyncClient]:
+    """The API alone, with nothing behind it: what it refuses goes no further."""
+
+    async def nothing(*_: object) -> Any:
+        raise AssertionError("a bad request went too far")
+
+    deps = Deps(
+        views=AsyncConnectionPool(open=False),
+        record=nothing,
+        log=History(),
+        head=nothing,
+        clock=SystemClock(),
+        new_id=lambda: "1",
+        version="9.9.9",
+        started_at=SystemClock().now(),
+    )
+    async with _client(deps) as http:
+        yield http
+
+
+def _client(deps: Deps) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(create_app(deps), raise_app_exceptions=False),
+        base_url="http://taskloom",
+    )
 
 
 @pytest.fixture
@@ -79,12 +108,7 @@ async def system(database: str) -> AsyncIterator[System]:
             version="9.9.9",
             started_at=clock.now(),
         )
-        http = await stack.enter_async_context(
-            httpx2.AsyncClient(
-                transport=httpx2.ASGITransport(create_app(deps), raise_app_exceptions=False),
-                base_url="http://taskloom",
-            )
-        )
+        http = await stack.enter_async_context(_client(deps))
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(loop.run()) for loop in (recorder, runner, reactions)
         ]

@@ -1,8 +1,10 @@
 """What the API refuses, and how it tells of itself."""
 
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx2
 import pytest
 
 from api import reading
@@ -38,18 +40,16 @@ def body(**changes: Any) -> bytes:
     ],
 )
 async def test_a_bad_body_is_refused_by_name(
-    system: System, raw: bytes, status: int, code: str
+    front: httpx2.AsyncClient, raw: bytes, status: int, code: str
 ) -> None:
-    refused = await system.http.post(
-        CREATE, content=raw, headers={"Content-Type": "application/json"}
-    )
+    refused = await front.post(CREATE, content=raw, headers={"Content-Type": "application/json"})
     assert (refused.status_code, refused.json()["code"]) == (status, code)
     assert refused.headers["content-type"] == "application/problem+json"
     assert "Traceback" not in refused.text
 
 
-async def test_only_plans_may_be_large(system: System) -> None:
-    refused = await system.http.post(
+async def test_only_plans_may_be_large(front: httpx2.AsyncClient) -> None:
+    refused = await front.post(
         "/api/v1/executions/start",
         content=b" " * (1024 * 1024 + 1),
         headers={"Content-Type": "application/json"},
@@ -65,13 +65,13 @@ async def test_only_plans_may_be_large(system: System) -> None:
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
 )
-async def test_only_plain_json_is_taken(system: System, headers: dict[str, str]) -> None:
-    refused = await system.http.post(CREATE, content=body(), headers=headers)
+async def test_only_plain_json_is_taken(front: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    refused = await front.post(CREATE, content=body(), headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (415, "unsupported-media-type")
 
 
-async def test_a_validation_error_points_to_the_field(system: System) -> None:
-    refused = await system.http.post(CREATE, json={"goal": GOAL | {"priority": "urgent"}})
+async def test_a_validation_error_points_to_the_field(front: httpx2.AsyncClient) -> None:
+    refused = await front.post(CREATE, json={"goal": GOAL | {"priority": "urgent"}})
     assert refused.json()["errors"][0]["pointer"] == "/body/goal/priority"
 
 
@@ -89,14 +89,14 @@ async def test_a_validation_error_points_to_the_field(system: System) -> None:
         "/api/v1/events/0",
     ],
 )
-async def test_a_bad_question_is_refused(system: System, path: str) -> None:
-    assert (await system.http.get(path)).status_code == 422
+async def test_a_bad_question_is_refused(front: httpx2.AsyncClient, path: str) -> None:
+    assert (await front.get(path)).status_code == 422
 
 
-async def test_an_unknown_path_and_method_are_problems_too(system: System) -> None:
-    missing = await system.http.get("/api/v1/nothing")
+async def test_an_unknown_path_and_method_are_problems_too(front: httpx2.AsyncClient) -> None:
+    missing = await front.get("/api/v1/nothing")
     assert (missing.status_code, missing.json()["code"]) == (404, "not-found")
-    wrong = await system.http.put("/api/v1/plans")
+    wrong = await front.put("/api/v1/plans")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method-not-allowed")
     assert wrong.headers["allow"] == "GET"
 
@@ -137,6 +137,8 @@ async def test_the_status_tells_of_components_and_views(system: System) -> None:
 
 
 async def test_a_view_that_stopped_is_reported(system: System) -> None:
+    created = await system.http.post(CREATE, json={"goal": GOAL, "task_graph": GRAPH})
+    assert created.status_code == 201  # so that the views are followed by now
     async with system.pool.connection() as connection:
         await connection.execute(
             "insert into views.failures values ('view.tasks.1', 7, 'task.failed', 'why', now())"
@@ -157,3 +159,15 @@ async def test_without_a_database_it_says_so_at_once(system: System) -> None:
     assert (await system.http.get("/readyz")).status_code == 503
     silent = await system.http.get("/api/v1/plans")
     assert (silent.status_code, silent.json()["code"]) == (503, "database-unavailable")
+
+
+async def test_a_request_that_gets_no_connection_is_answered_at_once(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CONNECT", 0.1)
+    async with AsyncExitStack() as stack:
+        for _ in range(system.pool.max_size):
+            await stack.enter_async_context(system.pool.connection())
+        silent = await system.http.get("/api/v1/plans")
+    assert (silent.status_code, silent.json()["code"]) == (503, "database-unavailable")
+    assert (await system.http.get("/api/v1/plans")).status_code == 200

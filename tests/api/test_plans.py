@@ -1,5 +1,6 @@
 """Goals are accepted once, and plans show what became of them."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -98,8 +99,6 @@ async def test_planning_that_takes_longer_is_answered_with_202(system: System) -
 
 
 async def test_whoever_waits_gets_the_plan_when_it_is_planned(system: System) -> None:
-    import asyncio
-
     headers = {"Idempotency-Key": "one"}
     asking = asyncio.create_task(
         system.http.post("/api/v1/plans/create?wait=20", json={"goal": GOAL}, headers=headers)
@@ -124,8 +123,6 @@ async def test_whoever_waits_gets_the_plan_when_it_is_planned(system: System) ->
 
 
 async def _planning_run(system: System) -> str:
-    import asyncio
-
     async with asyncio.timeout(10):
         while True:
             for recorded in await system.deps.log.read_all(after=0, limit=100):

@@ -1,0 +1,57 @@
+"""What README.md says of the API is so."""
+
+import re
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx2
+
+from api import app as apps
+from api import errors as api_errors
+from api.problems import status_of
+from bus import refusals
+from domain import errors
+from domain.errors import TaskloomError
+
+README = Path(apps.__file__).with_name("README.md").read_text()
+
+
+async def test_the_endpoints_are_those_of_the_table(front: httpx2.AsyncClient) -> None:
+    listed = set(re.findall(r"^\| (GET|POST|PUT|DELETE) \| `([^`]+)` \|", README, re.MULTILINE))
+    schema = (await front.get("/api/v1/openapi.json")).json()
+    there = {
+        (method.upper(), path) for path, methods in schema["paths"].items() for method in methods
+    }
+    assert listed == there
+
+
+def test_every_refusal_has_its_place_in_the_table() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| (.+) \|$", README, re.MULTILINE)
+    listed = {code: int(status) for status, codes in rows for code in re.findall("`(.+?)`", codes)}
+    for module in (errors, api_errors):
+        for name, kind in vars(module).items():
+            if isinstance(kind, type) and issubclass(kind, TaskloomError):
+                if kind is TaskloomError:
+                    continue
+                assert kind.code in listed, name
+                assert status_of(_empty(kind)) == HTTPStatus(listed[kind.code]), name
+
+
+def _empty(kind: type[TaskloomError]) -> TaskloomError:
+    return kind.__new__(kind)
+
+
+def test_the_codes_of_refused_bodies_are_where_they_are_answered() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| (.+) \|$", README, re.MULTILINE)
+    listed = {code: int(status) for status, codes in rows for code in re.findall("`(.+?)`", codes)}
+    for kind in (
+        refusals.MalformedJson,
+        refusals.DuplicateKey,
+        refusals.TooLarge,
+        refusals.TooDeep,
+        refusals.NonFiniteNumber,
+        refusals.NumberTooLarge,
+        refusals.InvalidUnicode,
+        refusals.UnsupportedMediaType,
+    ):
+        assert status_of(_empty(kind)) == HTTPStatus(listed[kind.code])

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agents.planners.proposals import DomainPlan, Proposal
 from agents.planners.scope import DOMAINS
@@ -36,8 +36,10 @@ class _Node:
         return self.after | frozenset(self.inputs.values())
 
 
-def link(plans: Sequence[DomainPlan]) -> Linked:
+def link(plans: Sequence[DomainPlan], *, one_at_a_time: bool = False) -> Linked:
     """Link plans into one graph, always the same one for the same plans.
+
+    With ``one_at_a_time`` no domain begins a task before its last one has ended.
 
     Raises:
         BadGraph: There is no task, or tasks of several domains wait for each other.
@@ -50,6 +52,8 @@ def link(plans: Sequence[DomainPlan]) -> Linked:
         key: _node(key, proposal, producers, stands_for, linked) for key, proposal in kept.items()
     }
     sequence = _sequence(nodes)
+    if one_at_a_time:
+        nodes = _chained(nodes, sequence)
     width = max(3, len(str(len(sequence))))
     ids = {key: f"task_{count:0{width}}" for count, key in enumerate(sequence, 1)}
     redundant = _redundant(nodes, sequence)
@@ -147,6 +151,18 @@ def _sequence(nodes: Mapping[Key, _Node]) -> list[Key]:
     if len(sequence) < len(nodes):
         raise CyclicGraph([f"{domain}:{key}" for (domain, key), count in unmet.items() if count])
     return sequence
+
+
+def _chained(nodes: Mapping[Key, _Node], sequence: Sequence[Key]) -> dict[Key, _Node]:
+    """Let every node follow the one of its domain that comes before it in the sequence."""
+    last: dict[str, Key] = {}
+    chained: dict[Key, _Node] = {}
+    for key in sequence:
+        node = nodes[key]
+        before = {last[node.domain]} if node.domain in last else set[Key]()
+        chained[key] = replace(node, after=node.after | before)
+        last[node.domain] = key
+    return chained
 
 
 def _redundant(nodes: Mapping[Key, _Node], sequence: Sequence[Key]) -> dict[Key, frozenset[Key]]:

@@ -48,7 +48,7 @@ async def synthesize(work: Work) -> JsonObject:
     if not plans:
         raise CannotBeDone("there is no domain's plan to synthesize")
     try:
-        linked = link(plans)
+        linked = link(plans, one_at_a_time=scope.options.parallelization == "conservative")
     except BadGraph as error:
         raise CannotBeDone(f"the domains' plans do not fit together: {error}") from error
     return {

@@ -11,7 +11,7 @@ from agents.catalogue.shelf import Kind, kind, kinds, suppliers
 from agents.engineering.times import hours_of
 from agents.reading import shaped
 from domain.goals import Constraints, Goal, Options
-from domain.values import JsonObject, Value
+from domain.values import AgentType, JsonObject, Value
 
 Domain = Literal["META", "CAD", "SIM", "COMP", "SUPP"]
 DOMAINS: tuple[Domain, ...] = ("META", "CAD", "SIM", "COMP", "SUPP")
@@ -38,7 +38,8 @@ class Request(Value):
     constraints: Constraints = Constraints()
     """Of a goal that is just its title."""
 
-    domains: tuple[Domain, ...] = ()
+    domains: tuple[AgentType, ...] = ()
+    """Whom else the goal concerns; those that are not known here produce nothing known here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ def scope_of(work: Work) -> Scope:
         goal = Goal(title=title, description=goal[:4000], constraints=request.constraints)
     form = _kind_of(goal)
     reasons = _concerned(goal, form)
-    asked: tuple[Domain, ...] = request.domains or tuple(reasons)
+    asked: tuple[str, ...] = request.domains or tuple(reasons)
     domains: tuple[Domain, ...] = tuple(name for name in DOMAINS if name in asked)
     return Scope(
         goal=goal,

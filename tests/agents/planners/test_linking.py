@@ -129,6 +129,13 @@ def test_the_order_of_the_plans_does_not_matter() -> None:
     assert link(plans).tasks == link(plans[::-1]).tasks
 
 
+def test_one_at_a_time_chains_the_tasks_of_a_domain_and_of_no_two() -> None:
+    plans = [plan("META", proposal("a"), proposal("b")), plan("CAD", proposal("c"))]
+    linked = by_name(link(plans, one_at_a_time=True).tasks)
+    assert linked["a"].depends_on == linked["c"].depends_on == ()
+    assert linked["b"].depends_on == (linked["a"].id,)
+
+
 def test_domains_that_wait_for_each_other_are_refused() -> None:
     plans = [
         plan("CAD", proposal("draw", needs=("stress",), produces="design")),

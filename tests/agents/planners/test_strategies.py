@@ -1,4 +1,7 @@
-"""Each strategy of the design documents is a rule, and the plan shows what it does (D0-AGENT)."""
+"""Each strategy of the design documents is a rule, and the plan shows what it does.
+
+D0-AGENT-03 to 06, 20, 23, 26, 29 and 32.
+"""
 
 import json
 from typing import Any
@@ -7,6 +10,7 @@ import pytest
 
 from agents.agent import CannotBeDone
 from domain.goals import Constraints, Goal, Options
+from domain.schedule import critical_path
 from domain.tasks import Task
 from tests.agents.carrying import PLANNERS, planned, tasks_of, work
 
@@ -114,6 +118,14 @@ async def test_concurrent_engineering_drafts_before_the_material_is_chosen() -> 
     assert "Choose the material" not in before(eager, "Initial CAD design")
 
 
+async def test_a_conservative_plan_takes_longer_and_an_aggressive_one_is_shorter() -> None:
+    spans = [
+        critical_path(tasks_of(await planned(BRAKE, Options(parallelization=choice)))).makespan
+        for choice in ("conservative", "balanced", "aggressive")
+    ]
+    assert spans[0] > spans[1] >= spans[2]
+
+
 async def test_no_simulation_runs_before_its_acceptance_tests() -> None:
     tasks = await tasks_for(BRAKE)
     for name, task in tasks.items():
@@ -188,6 +200,12 @@ async def test_a_plan_that_takes_too_long_or_costs_too_much_says_so() -> None:
     assert any("the budget is 500" in warning for warning in summary["warnings"])
     summary = (await planned(but(timeline="when it is done")))["summary"]
     assert summary["warnings"] == ["nobody understands the timeline 'when it is done'"]
+
+
+async def test_domains_that_are_not_known_here_are_no_obstacle() -> None:
+    asked: Any = {"goal": {"title": "Design a brake caliper"}, "domains": ["CAD", "LEGAL"]}
+    found: Any = await PLANNERS["CAD"].carries("plan")(work("plan", asked))
+    assert not any("bom-draft" in task["needs"] for task in found["tasks"])
 
 
 async def test_a_planner_can_be_asked_directly_with_a_title_alone() -> None:

@@ -49,6 +49,27 @@ async def test_an_old_message_is_dead_lettered_with_its_history(client: Client, 
     }
 
 
+async def test_dead_letters_at_least_once_carry_the_same_history(client: Client) -> None:
+    channel = await client.channel()
+    queue, dead = await mortal(
+        client,
+        channel,
+        x_queue_type="quorum",
+        x_message_ttl=50,
+        x_dead_letter_strategy="at-least-once",
+        x_overflow="reject-publish",
+        x_delivery_limit=5,
+    )
+    await publish(channel, queue.name, aio_pika.Message(b"x", headers={"mine": "kept"}))
+    letter = await take(dead)
+    (death,) = deaths(letter.headers)
+    assert (letter.routing_key, letter.headers["mine"]) == (queue.name, "kept")
+    assert (death["queue"], death["reason"], death["count"]) == (queue.name, "expired", 1)
+    await publish(channel, queue.name, b"y")
+    await (await take(queue)).reject(requeue=False)
+    assert deaths((await take(dead)).headers)[0]["reason"] == "rejected"
+
+
 @type_of
 async def test_an_expiration_of_its_own_is_taken_off_and_remembered(
     client: Client, kind: str

@@ -68,6 +68,9 @@ class Datastore(PostgresDatastore):
             "tcp_user_timeout": str(round(limits.unacknowledged * 1000)),
         }
 
+    def register_type_adapters(self) -> None:
+        """Do without composites, so that nobody needs the database before the first question."""
+
     def after_connect_func(self) -> Callable[[Connection[Any]], None]:
         """Return what sets up a new connection."""
         limits = self._limits
@@ -162,10 +165,14 @@ class SnapshotRecorder(PostgresAggregateRecorder):
             connection.transaction(),
         ):
             connection.execute(
-                "delete from snapshots where originator_id = %s", [snapshot.originator_id]
+                "delete from snapshots where originator_id = %s and originator_version < %s",
+                [snapshot.originator_id, snapshot.originator_version],
             )
+            # Another process may keep the same one at the same time.
             connection.execute(
-                "insert into snapshots values (%s, %s, %s, %s)",
+                "insert into snapshots values (%s, %s, %s, %s)"
+                " on conflict (originator_id, originator_version)"
+                " do update set topic = excluded.topic, state = excluded.state",
                 [
                     snapshot.originator_id,
                     snapshot.originator_version,

@@ -12,6 +12,7 @@ or SIGTERM ends all in the reverse order of their start; a second one does not w
 """
 
 import asyncio
+import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ from infra.services.errors import ServiceUnavailable
 from infra.services.leash import tail
 from infra.services.lock import FolderLock
 
+_LOG = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -133,6 +135,7 @@ class Supervisor:
             self._hurry.set()
         elif self._owner:
             self._is_interrupted = True
+            _LOG.info("everything ends; interrupt once more to kill what takes its time")
             self._owner.cancel()
 
 

@@ -32,11 +32,19 @@ ACTOR = "taskloom.leases"
 class Attempts(Protocol):
     """The attempts that have not ended, as far as the log has been followed."""
 
-    async def unfinished(self, *, before: datetime) -> Sequence[Attempt]:
-        """Return those that were dispatched or started before a time."""
+    async def started(self, *, before: datetime) -> Sequence[Attempt]:
+        """Return those that agents started before a time."""
         ...
 
-    async def dispatched(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
+    async def waiting_kinds(self, *, before: datetime) -> Sequence[WorkKind]:
+        """Return the kinds of those that were dispatched before a time and not started."""
+        ...
+
+    async def waiting(self, kind: WorkKind, *, before: datetime) -> Sequence[Attempt]:
+        """Return the oldest of a kind that were dispatched before a time and not started."""
+        ...
+
+    async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
         """Return the events that dispatched attempts."""
         ...
 
@@ -126,14 +134,25 @@ class LeaseKeeper:
         if news:
             await self._presence.seen(list(news.values()), now)
         await self._tell_health(now)
-        late = await self._attempts.unfinished(before=now - self._lease)
+        late = await self._late(now)
         if late:
             await self._settle(late, now)
         self._forget(now)
 
+    async def _late(self, now: datetime) -> Sequence[Attempt]:
+        """Return the attempts that somebody should have been heard of by now.
+
+        Work that waits behind other work in its queue is not late: however much there is, it is
+        not even read.
+        """
+        before = now - self._lease
+        late = list(await self._attempts.started(before=before))
+        for kind in await self._attempts.waiting_kinds(before=before):
+            if not await self._depths.work(kind):
+                late += await self._attempts.waiting(kind, before=before)
+        return late
+
     async def _settle(self, late: Sequence[Attempt], now: datetime) -> None:
-        kinds = sorted({attempt.kind for attempt in late if attempt.state == "dispatched"})
-        crowded = {kind for kind in kinds if await self._depths.work(kind)}
         heard = self._heard
         verdict = judge(
             late,
@@ -141,14 +160,13 @@ class LeaseKeeper:
             now,
             lease=self._lease,
             has_backlog=await self._depths.reports() > 0,
-            crowded=crowded,
         )
         if verdict.lost:
             log.warning("leases.lost", attempts=len(verdict.lost))
             await self._record([_lost(attempt, now) for attempt in verdict.lost])
         if verdict.owed:
             log.warning("leases.owed", attempts=len(verdict.owed))
-            await self._relay.publish_work(await self._attempts.dispatched(verdict.owed))
+            await self._relay.publish_work(await self._attempts.work_of(verdict.owed))
         for attempt in (*verdict.lost, *verdict.owed):
             # The view and the queue need time to show what was done about it.
             heard.attempts[attempt.key] = now

@@ -1,6 +1,6 @@
 """Who still holds what: which attempts are lost with their agents, and which work never arrived."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -76,12 +76,11 @@ def judge(
     *,
     lease: timedelta,
     has_backlog: bool,
-    crowded: Collection[WorkKind],
 ) -> Verdict:
     """Say which attempts are lost and which are owed.
 
     While reports still wait to be recorded (``has_backlog``), an agent that is alive is believed:
-    the result may be among them. Work of a ``crowded`` kind waits in its queue, for all we know.
+    the result may be among them.
     """
     lost: list[Attempt] = []
     owed: list[Attempt] = []
@@ -94,10 +93,6 @@ def judge(
             is_alive = now - heard <= lease
             if now - proof > lease and not (is_alive and has_backlog):
                 lost.append(attempt)
-        elif (
-            now - proof > lease + timedelta(seconds=attempt.delay)
-            and not has_backlog
-            and attempt.kind not in crowded
-        ):
+        elif now - proof > lease + timedelta(seconds=attempt.delay) and not has_backlog:
             owed.append(attempt)
     return Verdict(lost=lost, owed=owed)

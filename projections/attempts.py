@@ -127,3 +127,29 @@ async def list_attempts(
             {"state": state, "before": before},
         )
         return await cursor.fetchall()
+
+
+async def list_waiting_kinds(
+    connection: Connection, *, before: datetime
+) -> Sequence[tuple[Role, str, Lane]]:
+    """Return the kinds of attempts that were dispatched before a time and are not started."""
+    cursor = await connection.execute(
+        "select distinct role, agent_type, lane from views.attempts_1"
+        " where state = 'dispatched' and since < %s order by role, agent_type, lane",
+        [before],
+    )
+    return [(role, agent_type, lane) for role, agent_type, lane in await cursor.fetchall()]
+
+
+async def list_waiting(
+    connection: Connection, kind: tuple[Role, str, Lane], *, before: datetime, limit: int
+) -> Sequence[AttemptRow]:
+    """Return the oldest attempts of a kind that were dispatched before a time, not started."""
+    async with connection.cursor(row_factory=class_row(AttemptRow)) as cursor:
+        await cursor.execute(
+            "select * from views.attempts_1 where state = 'dispatched' and since < %s"
+            " and (role, agent_type, lane) = (%s, %s, %s)"
+            " order by since, run_id, task_id limit %s",
+            [before, *kind, limit],
+        )
+        return await cursor.fetchall()

@@ -6,10 +6,13 @@ from datetime import datetime
 from psycopg_pool import AsyncConnectionPool
 
 from bus.ports import Log
-from domain.leases import Attempt
+from domain.leases import Attempt, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
-from projections.attempts import list_attempts
+from projections.attempts import AttemptRow, list_attempts, list_waiting, list_waiting_kinds
+
+AT_ONCE = 1_000
+"""How much work of a kind is looked after in one go."""
 
 
 class OpenAttempts:
@@ -19,30 +22,42 @@ class OpenAttempts:
         self._pool = pool
         self._log = events
 
-    async def unfinished(self, *, before: datetime) -> Sequence[Attempt]:
-        """Return those that were dispatched or started before a time."""
+    async def started(self, *, before: datetime) -> Sequence[Attempt]:
+        """Return those that agents started before a time."""
         async with self._pool.connection() as connection:
-            rows = await list_attempts(connection, before=before)
-        return [
-            Attempt(
-                run_id=row.run_id,
-                task_id=row.task_id,
-                epoch=row.epoch,
-                state=row.state,
-                since=row.since,
-                agent_id=row.agent_id,
-                agent_type=row.agent_type,
-                role=row.role,
-                lane=row.lane,
-                delay=row.delay,
-                position=row.position,
-            )
-            for row in rows
-        ]
+            rows = await list_attempts(connection, state="started", before=before)
+        return [_attempt(row) for row in rows]
 
-    async def dispatched(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
+    async def waiting_kinds(self, *, before: datetime) -> Sequence[WorkKind]:
+        """Return the kinds of those that were dispatched before a time and not started."""
+        async with self._pool.connection() as connection:
+            return await list_waiting_kinds(connection, before=before)
+
+    async def waiting(self, kind: WorkKind, *, before: datetime) -> Sequence[Attempt]:
+        """Return the oldest of a kind that were dispatched before a time and not started."""
+        async with self._pool.connection() as connection:
+            rows = await list_waiting(connection, kind, before=before, limit=AT_ONCE)
+        return [_attempt(row) for row in rows]
+
+    async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
         """Return the events that dispatched attempts."""
         events: list[Recorded[Event]] = []
         for attempt in attempts:
             events += await self._log.read_all(after=attempt.position - 1, limit=1)
         return events
+
+
+def _attempt(row: AttemptRow) -> Attempt:
+    return Attempt(
+        run_id=row.run_id,
+        task_id=row.task_id,
+        epoch=row.epoch,
+        state=row.state,
+        since=row.since,
+        agent_id=row.agent_id,
+        agent_type=row.agent_type,
+        role=row.role,
+        lane=row.lane,
+        delay=row.delay,
+        position=row.position,
+    )

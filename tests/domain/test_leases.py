@@ -4,13 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from domain.leases import Attempt, AttemptKey, Sightings, Verdict, WorkKind, judge
+from domain.leases import Attempt, AttemptKey, Sightings, Verdict, judge
 from tests.support.scenario import NOW
 
 LEASE = timedelta(seconds=10)
 LONG_AGO = NOW - timedelta(hours=1)
 JUST_NOW = NOW - timedelta(seconds=9)
-KIND: WorkKind = ("execution", "CAD", "normal")
 
 
 def ago(seconds: float) -> timedelta:
@@ -48,16 +47,13 @@ def seen(
     )
 
 
-def judged(
-    of: Attempt, sightings: Sightings, *, has_backlog: bool = False, crowded: bool = False
-) -> str:
+def judged(of: Attempt, sightings: Sightings, *, has_backlog: bool = False) -> str:
     verdict = judge(
         [of],
         sightings,
         NOW,
         lease=LEASE,
         has_backlog=has_backlog,
-        crowded={KIND} if crowded else (),
     )
     if verdict == Verdict(lost=[of], owed=[]):
         return "lost"
@@ -105,15 +101,9 @@ def test_work_that_has_to_wait_is_given_its_delay() -> None:
     assert judged(waiting(26.001), seen()) == "owed"
 
 
-def test_work_is_not_owed_while_its_queue_or_the_reports_wait() -> None:
+def test_work_is_not_owed_while_reports_wait() -> None:
     waiting = attempt(state="dispatched")
-    assert judged(waiting, seen(), crowded=True) == "fine"
     assert judged(waiting, seen(), has_backlog=True) == "fine"
-    assert judged(attempt(state="dispatched", lane="priority"), seen(), crowded=True) == "owed"
-
-
-def test_a_crowded_queue_does_not_save_a_started_attempt() -> None:
-    assert judged(attempt(), seen(), crowded=True) == "lost"
 
 
 def test_what_was_done_about_an_attempt_gives_it_another_lease() -> None:
@@ -125,10 +115,10 @@ def test_what_was_done_about_an_attempt_gives_it_another_lease() -> None:
 def test_each_attempt_is_judged_on_its_own() -> None:
     attempts = [attempt(task_id=name) for name in "abc"]
     sightings = Sightings(since=LONG_AGO, agents={}, attempts={("exec_1", "b", 1): NOW})
-    verdict = judge(attempts, sightings, NOW, lease=LEASE, has_backlog=False, crowded=())
+    verdict = judge(attempts, sightings, NOW, lease=LEASE, has_backlog=False)
     assert [each.task_id for each in verdict.lost] == ["a", "c"]
 
 
 def test_an_attempt_is_named_by_run_task_and_epoch() -> None:
     assert attempt(epoch=3).key == ("exec_1", "a", 3)
-    assert attempt().kind == KIND
+    assert attempt().kind == ("execution", "CAD", "normal")

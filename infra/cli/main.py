@@ -12,6 +12,7 @@ from infra.cli import (
     db,
     demo,
     dlq,
+    doctor,
     events,
     plan,
     projection,
@@ -39,6 +40,7 @@ app.command()(replay.replay)
 app.add_typer(events.app, name="events")
 app.add_typer(projection.app, name="projection")
 app.add_typer(dlq.app, name="dlq")
+app.command()(doctor.doctor)
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(serve.serve)

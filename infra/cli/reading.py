@@ -23,15 +23,18 @@ class Record:
 
 
 @asynccontextmanager
-async def record(settings: Settings) -> AsyncGenerator[Record]:
-    """Open the record; its schema is brought up to date where nobody has done so.
+async def record(settings: Settings, *, dsn: str | None = None) -> AsyncGenerator[Record]:
+    """Open the record, or the one at ``dsn``; a schema that nobody has made is made.
 
     Raises:
         Unavailable: There is none, or it does not answer.
     """
-    async with database(settings) as dsn:
-        if pending(dsn):
-            upgrade(dsn)
-        named = settings.model_copy(update={"db": settings.db.model_copy(update={"dsn": dsn})})
-        async with PostgresStore(dsn, pool_max=2) as store, open_pool(named) as pool:
-            yield Record(dsn=dsn, store=store, pool=pool)
+    if dsn is None:
+        async with database(settings) as found, record(settings, dsn=found) as opened:
+            yield opened
+        return
+    if pending(dsn):
+        upgrade(dsn)
+    named = settings.model_copy(update={"db": settings.db.model_copy(update={"dsn": dsn})})
+    async with PostgresStore(dsn, pool_max=2) as store, open_pool(named) as pool:
+        yield Record(dsn=dsn, store=store, pool=pool)

@@ -49,7 +49,7 @@ async def _stay(stack: "LocalStack") -> None:
     _tell(f"PostgreSQL  {'private: ' if where.is_private_database else ''}{stack.postgres}")
     _tell(f"broker      {'embedded' if where.is_embedded_broker else _place(where.amqp_url)}")
     for one in stack.supervisor.status():
-        _tell(f"{one.name:24}process {one.pid}")
+        _tell(f"{one.name:26}process {one.pid}")
     if "api" in where.pids:
         await stack.supervisor.wait_until(
             lambda: answers(f"{where.api_url}/readyz"), "the API is ready"
@@ -62,7 +62,7 @@ async def _stay(stack: "LocalStack") -> None:
         await asyncio.sleep(EVERY)
         for one in stack.supervisor.status():
             if _has_changed(before[one.name], one):
-                _tell(f"{one.name:24}{_words(one)}")
+                _tell(f"{one.name:26}{_words(one)}")
             before[one.name] = one
 
 

@@ -1,0 +1,73 @@
+"""Looks at what the record says is under way: views, unfinished tasks, agents, dead letters."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from infra.cli.health.findings import Finding, fail, ok, warn
+from infra.cli.output import seconds
+from infra.cli.reading import Record
+from infra.store.dead_letters import DeadLetterTable
+from projections.agents import list_agents
+from projections.attempts import list_attempts
+from projections.catalog import VIEWS
+from projections.executions import count_active
+from projections.positions import prepare, statuses
+
+MOST_BEHIND = 1_000
+"""Positions that a view may lag without a word about it."""
+
+LONG = 60.0
+"""Seconds that work may wait for an agent without a word about it."""
+
+
+async def look_at_work(opened: Record) -> list[Finding]:
+    """Return what is found."""
+    head = await opened.store.head()
+    async with opened.pool.connection() as connection:
+        await prepare(connection, VIEWS)
+        views = await statuses(connection, VIEWS)
+        attempts = await list_attempts(connection)
+        runs = await count_active(connection)
+        agents = await list_agents(connection)
+    findings: list[Finding] = [ok("log", f"{head} is its last position")]
+    findings += [
+        fail(
+            f"view {view.view}",
+            f"stopped before {view.failure.position}: {view.failure.error}",
+            f"repair its fold, then `taskloom projection rebuild {view.view}`",
+        )
+        for view in views
+        if view.failure is not None
+    ]
+    behind = max((head - view.position for view in views), default=0)
+    if behind > MOST_BEHIND:
+        findings.append(
+            warn("views", f"up to {behind} positions behind", "is the projector running?")
+        )
+    elif not any(view.failure for view in views):
+        findings.append(ok("views", f"{len(views)} follow the log, at most {behind} behind"))
+    waiting = [one for one in attempts if one.state == "dispatched"]
+    oldest = min((one.since for one in waiting), default=None)
+    age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
+    started = len(attempts) - len(waiting)
+    shown = f"{runs} runs; {started} tasks at work, {len(waiting)} wait for an agent"
+    if age > LONG:
+        kinds = Counter(one.agent_type for one in waiting).most_common(3)
+        names = ", ".join(f"{kind} ({count})" for kind, count in kinds)
+        advice = f"start agents of these types: {names}"
+        findings.append(warn("work", f"{shown}, the longest for {seconds(age)}", advice))
+    else:
+        findings.append(ok("work", shown))
+    failed = [agent.row.agent_id for agent in agents if agent.status == "failed"]
+    active = sum(agent.status == "active" for agent in agents)
+    if failed:
+        names = ", ".join(failed[:5])
+        findings.append(warn("agents", f"{active} active; lost: {names}", "start them again"))
+    else:
+        findings.append(ok("agents", f"{active} active"))
+    letters = await DeadLetterTable(opened.pool).count()
+    if letters:
+        findings.append(warn("dead letters", f"{letters} are kept", "see `taskloom dlq list`"))
+    else:
+        findings.append(ok("dead letters", "none"))
+    return findings

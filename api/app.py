@@ -1,7 +1,6 @@
 """The API as one ASGI app, made of ports: no settings, no servers, no global state."""
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import JSONResponse
 
 from api import agents, events, executions, plans, status
 from api.bodies import StrictBodies
@@ -19,7 +18,6 @@ def create_app(deps: Deps) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=f"{PREFIX}/docs",
         redoc_url=None,
-        default_response_class=JSONResponse,
     )
     app.state.deps = deps
     api = APIRouter(prefix=PREFIX)

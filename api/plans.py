@@ -145,7 +145,7 @@ async def show_plan(plan_id: Id, views: Reading) -> PlanAnswer:
         revision=row.revision,
         planning_execution_id=row.planning_run_id,
         executions=row.runs,
-        task_graph=task_graph_of(tasks, stands),
+        task_graph=await asyncio.to_thread(task_graph_of, tasks, stands),
         metrics=PlanMetrics(
             total_tasks=row.task_count,
             critical_path_length=row.critical_path_length,
@@ -166,7 +166,8 @@ async def show_graph(plan_id: Id, views: Reading) -> GraphAnswer:
         row = await require_plan(read, plan_id)
         tasks = await read_graph(read.connection, plan_id)
         stands = await _statuses(read, row)
-    return GraphAnswer(plan_id=plan_id, graph=drawing_of(tasks, stands))
+    drawing = await asyncio.to_thread(drawing_of, tasks, stands)
+    return GraphAnswer(plan_id=plan_id, graph=drawing)
 
 
 async def require_plan(read: Snapshot, plan_id: str) -> PlanRow:

@@ -1,15 +1,17 @@
 """Views are folded from the log: they can be folded again, or checked against it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from bus.ports import Log
+from domain.errors import Conflict
 from projections.positions import forgive, lock, prepare, read_positions
-from projections.table import Connection, Table
+from projections.table import SCHEMA, Connection, Table
 from projections.view import AnyView
 
 BATCH: Final = 500
@@ -52,6 +54,15 @@ class Verdict:
         return self.different == 0
 
 
+class RebuildUnderWay(Conflict):
+    """Two rebuilds of one view at a time would spoil each other."""
+
+    code = "rebuild-under-way"
+
+    def __init__(self, view: str) -> None:
+        super().__init__(f"view {view} is being rebuilt by somebody else; wait for the end")
+
+
 def _silent(view: str, position: int, read: int) -> None:
     del view, position, read
 
@@ -62,7 +73,58 @@ async def rebuild(
     """Fold a view anew beside the one in use, swap the two, and return the position reached.
 
     Who reads meanwhile reads the old rows; who follows the log goes on from the new ones.
+
+    Raises:
+        RebuildUnderWay: Somebody else rebuilds it.
     """
+    async with _alone(view, pool):
+        return await _rebuild(view, log, pool, progress)
+
+
+async def retire(pool: AsyncConnectionPool, views: Sequence[AnyView]) -> Sequence[str]:
+    """Drop what earlier versions of views have left, and return the names of the tables.
+
+    Call it when nobody runs the code that read them any more.
+    """
+    dropped: list[str] = []
+    async with pool.connection() as connection, connection.transaction():
+        cursor = await connection.execute(
+            "select tablename from pg_tables where schemaname = %s", [SCHEMA]
+        )
+        there = {str(name) for (name,) in await cursor.fetchall()}
+        for view in views:
+            for version in range(1, view.version):
+                old = replace(view, version=version)
+                await connection.execute(
+                    "delete from positions where follower = %s", [old.follower]
+                )
+                await forgive(connection, [old])
+                if old.table in there:
+                    await connection.execute(
+                        sql.SQL("drop table {}").format(sql.Identifier(SCHEMA, old.table))
+                    )
+                    dropped.append(old.table)
+    return dropped
+
+
+@asynccontextmanager
+async def _alone(view: AnyView, pool: AsyncConnectionPool) -> AsyncGenerator[None]:
+    """Keep a second rebuild of a view away: both would write into the same fresh table."""
+    async with pool.connection() as guard:
+        cursor = await guard.execute(
+            "select pg_try_advisory_lock(hashtext(%s))", [f"rebuild {view.follower}"]
+        )
+        if not (await cursor.fetchone() or (False,))[0]:
+            raise RebuildUnderWay(view.name)
+        try:
+            yield
+        finally:
+            await guard.execute(
+                "select pg_advisory_unlock(hashtext(%s))", [f"rebuild {view.follower}"]
+            )
+
+
+async def _rebuild(view: AnyView, log: Log, pool: AsyncConnectionPool, progress: Progress) -> int:
     fresh = Table(view, name=f"{view.table}_fresh")
     async with pool.connection() as connection:
         await prepare(connection, [view])

@@ -1,7 +1,10 @@
 """What holds for every view, whatever it shows."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +15,11 @@ from bus.ports import Log
 from domain.agent import AgentRegistered
 from domain.policies import Event
 from domain.recorded import Recorded
+from projections import rebuild as rebuilds
 from projections import runner as runners
 from projections.catalog import VIEWS
 from projections.positions import statuses
-from projections.rebuild import rebuild, verify
+from projections.rebuild import rebuild, retire, verify
 from projections.runner import Runner
 from projections.view import AnyView
 from tests.support.histories import History, a_history
@@ -199,3 +203,63 @@ async def test_a_runner_follows_until_it_is_cancelled(pool: AsyncConnectionPool)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_rebuild_beside_a_running_runner_loses_nothing(
+    pool: AsyncConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "BATCH", 5)
+    monkeypatch.setattr(rebuilds, "BATCH", 7)
+    history = a_history(9)
+    runner = Runner(views=VIEWS, log=history, pool=pool)
+    await runner.prepare()
+    tasks = next(view for view in VIEWS if view.name == "tasks")
+
+    async def again_and_again() -> None:
+        for _ in range(3):
+            await rebuild(tasks, log=history, pool=pool)
+
+    await asyncio.gather(runner.catch_up(), again_and_again())
+    await runner.catch_up()
+    verdict = await verify(tasks, log=history, pool=pool)
+    assert verdict.is_right
+    assert verdict.position == history.head
+
+
+async def test_two_rebuilds_of_a_view_do_not_meet(pool: AsyncConnectionPool) -> None:
+    history = a_history(1, turns=20)
+    tasks = next(view for view in VIEWS if view.name == "tasks")
+    outcomes = await asyncio.gather(
+        *(rebuild(tasks, log=history, pool=pool) for _ in range(2)), return_exceptions=True
+    )
+    refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert [type(refusal) for refusal in refused] == [rebuilds.RebuildUnderWay]
+    assert (await verify(tasks, log=history, pool=pool)).is_right
+
+
+async def test_a_new_version_grows_beside_the_old_one(pool: AsyncConnectionPool) -> None:
+    history = a_history(10)
+    old = next(view for view in VIEWS if view.name == "tasks")
+    new = replace(old, version=2)
+    before = Runner(views=[old], log=history, pool=pool)
+    await before.prepare()
+    await before.catch_up()
+    after = Runner(
+        views=[view for view in VIEWS if view is not old] + [new], log=history, pool=pool
+    )
+    await after.prepare()
+    await after.catch_up()
+    assert await rows_of(pool, new) == await rows_of(pool, old)
+    assert await retire(pool, [new]) == ["tasks_1"]
+    assert await retire(pool, [new]) == []
+    assert (await verify(new, log=history, pool=pool)).is_right
+
+
+def test_queries_read_the_version_that_is_folded() -> None:
+    folder = Path(rebuilds.__file__).parent
+    named = {
+        name
+        for source in folder.glob("*.py")
+        for name in re.findall(r"views\.(\w+_\d+)", source.read_text())
+    }
+    assert named == {view.table for view in VIEWS}

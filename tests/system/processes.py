@@ -95,12 +95,12 @@ class Stack:
             self.look_after()
             time.sleep(0.05)
 
-    def words(self) -> str:
-        """Return what the processes said last."""
+    def words(self, name: str = "*", *, lines: int = SHOWN) -> str:
+        """Return what a process, or each of them, said last."""
         texts: list[str] = []
-        for log in sorted(self.folder.glob("*.log")):
-            lines = log.read_text(errors="replace").splitlines()[-SHOWN:]
-            texts.append("\n".join([f"\n--- {log.stem}", *lines]))
+        for log in sorted(self.folder.glob(f"{name}.log")):
+            said = log.read_text(errors="replace").splitlines()[-lines:]
+            texts.append("\n".join([f"\n--- {log.stem}", *said]))
         return "".join(texts)
 
     def end(self) -> None:

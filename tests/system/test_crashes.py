@@ -1,7 +1,8 @@
 """Processes are killed, queues are deleted, and nobody repairs anything by hand."""
 
-import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -25,10 +26,8 @@ AGENTS = {
 GRAPH = with_services(layered(440, width=22, seconds=0.03), 20)
 """500 tasks, twenty layers deep."""
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("stack")
+WIDE = with_services(layered(440, width=110, seconds=0.05), 20)
+"""As many, of which more are ready than the agents can have in hand."""
 
 
 @pytest.fixture
@@ -67,15 +66,43 @@ def test_killed_in_the_middle_it_goes_on_after_its_restart(stack: Stack, victim:
 
 
 @pytest.mark.real
-def test_deleted_queues_are_made_and_filled_again(stack: Stack) -> None:
+def test_killed_all_at_once_they_go_on(stack: Stack) -> None:
     plan_id = stack.submit(GRAPH)
-    reach(stack, 150)
-    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as broker:
-        channel = broker.channel()
-        for queue in topology().queues:
-            channel.queue_delete(queue.name)
-    for name in ("coordinator", *AGENTS):
+    reach(stack, 200)
+    for name in ("coordinator", "projector", "api", *AGENTS):
         stack.kill(name)
     stack.until_completed(plan_id)
     require(stack.dsn)
     verify_views(stack)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("restarted", [("coordinator", *AGENTS), ()], ids=["restarted", "alone"])
+def test_deleted_queues_are_made_and_filled_again(stack: Stack, restarted: Sequence[str]) -> None:
+    plan_id = stack.submit(WIDE)
+    reach(stack, 120)
+    with closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as broker:
+        channel = broker.channel()
+        for queue in topology().queues:
+            channel.queue_delete(queue.name)
+    for name in restarted:
+        stack.kill(name)
+    stack.until_completed(plan_id)
+    require(stack.dsn)
+    assert not stack.deaths
+    assert "leases.owed" in stack.words("coordinator", lines=1_000), "nothing was lost"
+    verify_views(stack)
+
+
+def test_an_agent_asked_to_stop_finishes_what_it_has(stack: Stack) -> None:
+    plan_id = stack.submit(GRAPH)
+    reach(stack, 150)
+    began = time.monotonic()
+    assert stack.stop("noop_worker_002", seconds=10) == 0
+    assert time.monotonic() - began < 10
+    assert stack.count("agent.deregistered", stream="agent:noop_worker_002") == 1
+    left = stack.count("plan.completed")
+    stack.until_completed(plan_id)
+    assert not left, "the run was over before the agent stopped"
+    found = require(stack.dsn)
+    assert found.losses == 0

@@ -1,0 +1,95 @@
+"""One of several leads; who loses the connection loses the lead and stops working."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+
+from infra.store.store import PostgresStore
+from tests.support.waiting import until
+
+
+class Worker:
+    """Somebody who wants to lead, and notes when it works."""
+
+    def __init__(self) -> None:
+        self.is_working = False
+        self.begun = 0
+        self.cancelled = 0
+
+    async def work(self) -> None:
+        self.is_working = True
+        self.begun += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.is_working = False
+
+
+@asynccontextmanager
+async def leading(dsn: str, worker: Worker, duty: str = "test") -> AsyncGenerator[PostgresStore]:
+    async with PostgresStore(dsn) as store:
+        leads = asyncio.create_task(store.lead(duty, worker.work))
+        yield store
+        leads.cancel()
+        await asyncio.gather(leads, return_exceptions=True)
+
+
+def put_out_the_leader(dsn: str) -> int:
+    """End the connection that holds the lead, as a crash would, and return how many there were."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        ended = connection.execute(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted"
+            " and database = (select oid from pg_database where datname = current_database())"
+        ).fetchall()
+    return len(ended)
+
+
+async def test_the_second_waits_and_takes_over_when_the_first_is_gone(database: str) -> None:
+    first, second = Worker(), Worker()
+    async with leading(database, first) as store:
+        await until(lambda: first.is_working, "the first leads")
+        async with leading(database, second):
+            assert await store.is_led("test")
+            await asyncio.sleep(0.6)  # long enough for the second to have asked twice
+            assert not second.is_working
+            assert put_out_the_leader(database) == 1
+            await until(lambda: second.is_working, "the second takes over")
+            await until(lambda: first.cancelled == 1, "the first stops working")
+            assert (first.begun, second.begun) == (1, 1)
+            assert not first.is_working
+        await until(lambda: first.begun == 2, "the first leads again")
+
+
+async def test_whoever_stops_gives_the_lead_back(database: str) -> None:
+    first, second = Worker(), Worker()
+    async with PostgresStore(database) as store:
+        async with leading(database, first):
+            await until(lambda: first.is_working, "the first leads")
+        assert (first.cancelled, first.is_working) == (1, False)
+        assert not await store.is_led("test")
+        async with leading(database, second):
+            await until(lambda: second.is_working, "the second leads")
+
+
+async def test_each_duty_has_a_lead_of_its_own(database: str) -> None:
+    first, second = Worker(), Worker()
+    async with leading(database, first, "one"), leading(database, second, "other") as store:
+        await until(lambda: first.is_working and second.is_working, "both lead")
+        assert await store.is_led("one")
+        assert await store.is_led("other")
+        assert not await store.is_led("third")
+
+
+async def test_work_that_fails_is_not_hidden(database: str) -> None:
+    async def fail() -> None:
+        raise LookupError("a bug")
+
+    async with PostgresStore(database) as store:
+        with pytest.raises(LookupError, match="a bug"):
+            await asyncio.wait_for(store.lead("test", fail), 60)

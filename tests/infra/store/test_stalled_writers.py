@@ -53,7 +53,7 @@ async def test_a_stopped_writer_is_put_out_and_leaves_nothing(database: str) -> 
                     await store.append(a_life("ann", [2]))
                 except DatabaseUnavailable as error:
                     refusals.append(str(error))
-            # Each costs the lock timeout; the library's defaults would let one attempt hang for 5 s.
+            # Each costs the lock timeout; with the library's defaults one would hang for 5 s.
             assert len(refusals) <= 2
             assert all("lock timeout" in refusal for refusal in refusals)
         streams = {event.stream for event in await store.read_all(after=0, limit=10)}

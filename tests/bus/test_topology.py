@@ -6,12 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aio_pika import RobustConnection
+from aio_pika.abc import AbstractIncomingMessage
 
 from bus import topology
 from bus.connect import connect
 from bus.publishing import Message, Publisher
 from bus.refusals import UnsafeTopology
-from bus.topology import Queue, Topology, check, declare, declare_work, retry_key, work_key
+from bus.topology import (
+    LANES,
+    Queue,
+    Topology,
+    check,
+    declare,
+    declare_work,
+    retry_key,
+    work_key,
+    work_queues,
+)
+from tests.support.waiting import until
 
 WHOLE = topology.topology()
 BY_NAME = {queue.name: queue for queue in WHOLE.queues}
@@ -96,6 +109,43 @@ async def test_agents_of_an_unheard_type_can_start_first(vhost_url: str) -> None
         await declare_work(channel, "execution", "GREETER")
         await declare(channel, WHOLE)
         await channel.get_queue("taskloom.work.execution.greeter.priority")
+
+
+async def test_agents_of_a_new_type_that_start_together_all_get_their_messages(
+    vhost_url: str,
+) -> None:
+    async with (
+        await connect(vhost_url, name="one") as one,
+        await connect(vhost_url, name="other") as other,
+        Publisher(one) as publisher,
+    ):
+        await declare(await one.channel(), WHOLE)
+        arrived: list[str | None] = []
+        lost: list[str] = []
+        for connection in (one, other):
+            connection.close_callbacks.add(lambda *_: lost.append("a connection"))
+
+        async def arrive(message: AbstractIncomingMessage) -> None:
+            arrived.append(message.message_id)
+
+        async def start(connection: RobustConnection, kind: str, after: float) -> None:
+            await asyncio.sleep(after)
+            channel = await connection.channel()
+            await declare_work(channel, "execution", kind)
+            for queue in work_queues("execution", kind):
+                await (await channel.get_queue(queue.name)).consume(arrive, no_ack=True)
+
+        kinds = [f"NEW{number}" for number in range(15)]
+        for number, kind in enumerate(kinds):
+            await asyncio.gather(start(one, kind, 0), start(other, kind, number * 0.001))
+        keys = [work_key("execution", kind, lane) for kind in kinds for lane in LANES] * 2
+        await publisher.publish_all(
+            Message(exchange="taskloom.work", key=key, body=b"{}", message_id=f"m{n}", type="x")
+            for n, key in enumerate(keys)
+        )
+        everything = {f"m{n}" for n in range(len(keys))}
+        await until(lambda: set(arrived) == everything, "every consumer gets its messages")
+        assert not lost
 
 
 async def test_work_waits_and_then_reaches_its_own_queue(vhost_url: str) -> None:

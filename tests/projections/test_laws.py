@@ -263,3 +263,27 @@ def test_queries_read_the_version_that_is_folded() -> None:
         for name in re.findall(r"views\.(\w+_\d+)", source.read_text())
     }
     assert named == {view.table for view in VIEWS}
+
+
+class Growing(History):
+    """A log that somebody appends to between two looks at it."""
+
+    def __init__(self, events: Sequence[Recorded[Event]]) -> None:
+        super().__init__()
+        self.events = list(events[: len(events) // 2])
+        self._later = list(events)
+
+    async def read_all(self, *, after: int, limit: int) -> Sequence[Recorded[Event]]:
+        found = await super().read_all(after=after, limit=limit)
+        self.events = self._later
+        return found
+
+
+async def test_a_rebuild_never_leads_a_view_back(pool: AsyncConnectionPool) -> None:
+    history = a_history(11)
+    tasks = next(view for view in VIEWS if view.name == "tasks")
+    runner = Runner(views=[tasks], log=history, pool=pool)
+    await runner.prepare()
+    await runner.catch_up()
+    assert await rebuild(tasks, log=Growing(history.events), pool=pool) == history.head
+    assert (await verify(tasks, log=history, pool=pool)).is_right

@@ -1,0 +1,95 @@
+"""Others on the bus: one who does everything right in his own words, one who does nothing right."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+import pika
+import pytest
+
+from tests.system.checker import require
+from tests.system.malformed import goal, letter, malformed, send
+from tests.system.processes import ROOT, Stack, running
+
+pytestmark = [pytest.mark.system, pytest.mark.real, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def stack(tmp_path: Path, database: str, vhost_url: str) -> Iterator[Stack]:
+    agents = {"noop_worker_001": "agents.workers.noop"}
+    with running(tmp_path, database, vhost_url, agents=agents) as stack:
+        yield stack
+
+
+def example() -> str:
+    """Return the stranger's script as the page on the bus shows it."""
+    text = (ROOT / "bus" / "README.md").read_text()
+    found = re.search(r"```python\n(# stranger\.py.*?)```", text, flags=re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_example_of_a_stranger_imports_nothing_of_ours() -> None:
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(example())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module).partition(".")[0])
+    assert imported - set(sys.stdlib_module_names) == {"pika"}
+
+
+def test_a_stranger_submits_a_goal_and_does_its_work(stack: Stack, tmp_path: Path) -> None:
+    script = tmp_path / "stranger.py"
+    script.write_text(example())
+    done = subprocess.run(
+        [sys.executable, "-I", script, stack.amqp_url],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr + stack.words()
+    outcome, plan_id = done.stdout.split()
+    assert outcome == "plan.completed"
+    stack.until_completed(plan_id)
+    found = require(stack.dsn)
+    assert [run.kind for run in found.runs.values()] == ["execution"]
+    run_id = next(iter(found.runs))
+    texts = {
+        step["event"]["task_id"]: step["event"]["result"]["text"]
+        for step in map(orjson.loads, stack.taskloom("replay", run_id, "--json").splitlines())
+        if step["type"] == "task.completed"
+    }
+    assert texts == {"shout": "HELLO", "echo": "HELLO"}
+
+
+def test_whatever_is_malformed_is_kept_with_its_reason_and_stops_nothing(stack: Stack) -> None:
+    coordinator = stack.pid("coordinator")
+    with closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as broker:
+        channel = broker.channel()
+        channel.confirm_delivery()
+        send(channel, [letter(goal("first"))])
+        stack.until_completed("plan_first")
+        bad = malformed("exec_first-1", "plan_first")
+        assert len(bad) > 20
+        for number, one in enumerate(bad.values()):
+            send(channel, [one, letter(goal(f"good{number}"))])
+    for number in range(len(bad)):
+        stack.until_completed(f"plan_good{number}")
+
+    def letters() -> Counter[str]:
+        kept = orjson.loads(stack.taskloom("dlq", "list", "--json", "--limit", "200"))
+        return Counter(one["reason"] for one in kept)
+
+    stack.until(lambda: letters().total() >= len(bad), "all dead letters are kept", seconds=30)
+    assert letters() == Counter(dict.fromkeys(bad, 1))
+    assert stack.pid("coordinator") == coordinator
+    assert not stack.deaths
+    assert len(require(stack.dsn).runs) == len(bad) + 1

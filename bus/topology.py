@@ -29,6 +29,9 @@ EXECUTION_TYPES: tuple[AgentType, ...] = ("META", "CAD", "SIM", "COMP", "SUPP", 
 _FEW = 20
 """How often a message may come back before it is a dead letter, instead of a broker's default."""
 
+_MANY = 1_000
+"""The same for work: agents that are busy for long or stop give it back, which is not its fault."""
+
 _NO_LIMIT = 1_000_000
 """RabbitMQ 4 drops after 20 returns when nothing is said, and 3.10 has no word for never."""
 
@@ -104,7 +107,7 @@ def work_queues(role: Role, agent_type: AgentType) -> tuple[Queue, ...]:
             purpose=f"{lane} work for {role} agents of type {agent_type}",
             source=WORK,
             keys=(f"#.{work_key(role, agent_type, lane)}",),  # # takes the delay of a retry
-            arguments=_quorum(dead_letters_to=DEAD, limit=_FEW),
+            arguments=_quorum(dead_letters_to=DEAD, limit=_MANY),
         )
         for lane in LANES
     )

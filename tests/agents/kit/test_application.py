@@ -188,6 +188,21 @@ async def test_urgent_work_overtakes_and_only_so_many_run_at_once(vhost_url: str
         await until(lambda: len(here.said(TaskCompleted)) == 5, "all are completed")
 
 
+async def test_work_that_waits_too_long_goes_to_an_agent_with_a_place(vhost_url: str) -> None:
+    async def stay(_: Work) -> JsonObject:
+        await asyncio.Event().wait()
+        return {}
+
+    busy = {"concurrency": 1, "patience": 0.3, "grace": 0}
+    async with bench(vhost_url) as here, Running(stay, vhost_url, **busy):
+        await here.dispatch("a")
+        await until(lambda: here.said(TaskStarted) == ["a"], "the busy agent is busy")
+        await here.dispatch("b")
+        await until(lambda: len(here.heartbeats[-1].tasks) == 2, "the other task waits there")
+        async with Running(echo, vhost_url):
+            await until(lambda: here.said(TaskCompleted) == ["b"], "an idle agent did it")
+
+
 async def test_heartbeats_name_what_is_in_hand(vhost_url: str) -> None:
     go = asyncio.Event()
 

@@ -238,7 +238,9 @@ def _is_running(plan: Plan, run_id: str) -> bool:
 
 def _create(plan: Plan | None, report: GoalSubmitted) -> Sequence[PlanEvent]:
     if plan is not None:
-        if plan.goal == report.goal and plan.options == report.options:
+        # Once a plan was planned anew, nobody can tell which graph it came with.
+        is_other_graph = report.tasks and plan.revision <= 1 and plan.tasks != report.tasks
+        if (plan.goal, plan.options) == (report.goal, report.options) and not is_other_graph:
             return []
         raise AlreadyExists("plan", plan.id)
     if report.tasks:

@@ -141,10 +141,13 @@ async def test_a_goal_that_is_submitted_twice_is_one_plan(system: System) -> Non
     plans = (await system.http.get("/api/v1/plans")).json()["plans"]
     assert len(plans) == 1
 
-    other = asked | {"goal": GOAL | {"title": "Something else"}}
-    refused = await system.http.post("/api/v1/plans/create", json=other, headers=headers)
-    assert refused.status_code == 409
-    assert refused.json()["type"] == "urn:taskloom:already-exists"
+    for other in (
+        asked | {"goal": GOAL | {"title": "Something else"}},
+        asked | {"task_graph": {"tasks": GRAPH["tasks"][:2]}},
+    ):
+        refused = await system.http.post("/api/v1/plans/create", json=other, headers=headers)
+        assert refused.status_code == 409
+        assert refused.json()["type"] == "urn:taskloom:already-exists"
 
 
 async def test_plans_are_listed_page_by_page_the_newest_first(system: System) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from bus.ports import Log
@@ -13,6 +15,20 @@ from infra.cli.formats.files import Wanted
 from infra.cli.progress import Progress
 
 PAGE = 500
+
+
+@asynccontextmanager
+async def limited(seconds: float | None) -> AsyncGenerator[None]:
+    """Let what is inside take so many seconds, at most.
+
+    Raises:
+        TimeoutError: It takes longer; it goes on without being watched.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise TimeoutError(f"it has not ended within {seconds:g} s") from error
 
 
 async def submit(client: Client, wanted: Wanted, *, patience: float = 0.0) -> dict[str, Any]:
@@ -75,4 +91,4 @@ def require_success(progress: Progress) -> None:
     if plan is None or plan.status == "completed" or progress.is_idle:
         return
     why = f": {plan.reason}" if plan.reason else ""
-    raise FinishedFailed(f"plan {progress.plan_id} is {plan.status}{why}")
+    raise FinishedFailed(f"plan {progress.plan_id} {plan.status}{why}")

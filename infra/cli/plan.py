@@ -158,12 +158,11 @@ def watch(
 
 
 def _watch(plan_id: str, api: str | None, *, as_json: bool, timeout: float | None) -> None:
-    import asyncio
     from contextlib import closing
 
     from infra.cli.display import choose
     from infra.cli.feed import ApiLog, position_before
-    from infra.cli.follow import follow, require_success
+    from infra.cli.follow import follow, limited, require_success
     from infra.cli.output import print_json
     from infra.cli.progress import Progress
     from infra.cli.results import as_json as result_as_json
@@ -171,7 +170,7 @@ def _watch(plan_id: str, api: str | None, *, as_json: bool, timeout: float | Non
     from infra.cli.results import show_failures
 
     async def work(client: "Client") -> Progress:
-        async with asyncio.timeout(timeout):
+        async with limited(timeout):
             start = await position_before(client, plan_id)
             with closing(choose()) as display:
                 return await follow(plan_id, ApiLog(client), display, after=start)

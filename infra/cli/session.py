@@ -10,7 +10,7 @@ from domain.errors import TaskloomError
 from infra.cli.client import Client
 from infra.cli.display import Display, choose
 from infra.cli.failures import FinishedFailed
-from infra.cli.follow import follow, require_success, submit
+from infra.cli.follow import follow, limited, require_success, submit
 from infra.cli.formats.files import Wanted
 from infra.cli.log import last_position
 from infra.cli.output import print_json, say
@@ -95,7 +95,7 @@ async def _on_new_stack(stack: LocalStack, session: Session, display: Display) -
 
 async def _follow(where: Address, session: Session, display: Display) -> Progress:
     async with (
-        asyncio.timeout(session.timeout),
+        limited(session.timeout),
         PostgresStore(where.dsn, pool_max=2) as store,
         Client(where.api_url) as client,
     ):

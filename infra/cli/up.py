@@ -60,10 +60,13 @@ async def _stay(stack: "LocalStack") -> None:
     before = {one.name: one for one in stack.supervisor.status()}
     while True:
         await asyncio.sleep(EVERY)
-        for one in stack.supervisor.status():
-            if _has_changed(before[one.name], one):
-                _tell(f"{one.name:26}{_words(one)}")
-            before[one.name] = one
+        now = {one.name: one for one in stack.supervisor.status()}
+        changed = [one for one in now.values() if _has_changed(before[one.name], one)]
+        for one in changed:
+            _tell(f"{one.name:26}{_words(one)}")
+        if changed:
+            stack.write_down()
+        before = now
 
 
 def _has_changed(old: "Status", new: "Status") -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,6 +47,11 @@ class LocalStack:
     state_dir: Path
     postgres: str
     """Which PostgreSQL it is, for people."""
+
+    def write_down(self) -> None:
+        """Write down where everything is, for those who look for it from elsewhere."""
+        pids = {one.name: one.pid for one in self.supervisor.status() if one.pid}
+        address.write(self.state_dir, replace(self.address, pids=pids))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +123,7 @@ async def with_stack(
             state_dir=state_dir,
             postgres=postgres,
         )
-        address.write(state_dir, stack.address)
+        stack.write_down()
         return await work(stack)
     raise Interrupted
 

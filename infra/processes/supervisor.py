@@ -48,6 +48,7 @@ class Supervisor:
         self._stages: list[list[Child]] = []
         self._owner: asyncio.Task[object] | None = None
         self._is_interrupted = False
+        self._is_stopping = False
         self._hurry = asyncio.Event()
 
     async def start(self, *programs: Program) -> None:
@@ -99,7 +100,8 @@ class Supervisor:
         await asyncio.Event().wait()
 
     async def stop(self) -> None:
-        """End every program, the last stage first; a second signal makes it kill."""
+        """End every program, the last stage first; a signal from here on makes it kill."""
+        self._is_stopping = True
         while self._stages:
             await asyncio.gather(*(child.end(self._hurry) for child in self._stages[-1]))
             self._stages.pop()
@@ -118,7 +120,7 @@ class Supervisor:
         trace: TracebackType | None,
     ) -> bool:
         by_signal = self._is_interrupted
-        self._is_interrupted = True  # from here on a signal means: hurry
+        self._is_stopping = True
         try:
             await self.stop()
         finally:
@@ -131,7 +133,7 @@ class Supervisor:
         return False
 
     def _interrupt(self) -> None:
-        if self._is_interrupted:
+        if self._is_interrupted or self._is_stopping:
             self._hurry.set()
         elif self._owner:
             self._is_interrupted = True

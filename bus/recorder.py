@@ -9,6 +9,7 @@ on its way is found again by the ids of its events.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -65,6 +66,7 @@ class _Said:
     report: Report[AnyReport]
     answer: asyncio.Future[Outcome]
     events: list[Recorded[Event]] = field(default_factory=list[Recorded[Event]])
+    refusal: Refused | None = None
     based_on: int = 0
 
 
@@ -147,11 +149,11 @@ class Recorder:
 
     async def _try(self, group: Sequence[_Said]) -> bool:
         """Decide and append a group; return False when a stream has moved."""
-        await self._load(group)
-        now = self._clock.now()
-        changed: dict[str, _Cached] = {}
-        for said in group:
-            self._decide(said, changed, now)
+        loaded = await self._load(group)
+        changed = self._decide_all(group)
+        if await self._has_missed(group, proven=loaded | changed.keys()):
+            await self._load(group)
+            changed = self._decide_all(group)
         events = [event for said in group for event in said.events]
         if events:
             try:
@@ -166,7 +168,9 @@ class Recorder:
         self._keep_snapshots(changed)
         return True
 
-    async def _load(self, group: Sequence[_Said]) -> None:
+    async def _load(self, group: Sequence[_Said]) -> set[str]:
+        """Have the states of a group in the cache, and return the streams that were not there."""
+        loaded: set[str] = set()
         for stream in {said.report.stream: None for said in group}:
             if stream in self._cache:
                 self._cache.move_to_end(stream)
@@ -174,16 +178,44 @@ class Recorder:
             try:
                 state, version = await self._store.load(stream)
             except (Refused, UnreadableStream) as error:
-                for said in group:
-                    if said.report.stream == stream:
-                        _fail(said, error)
+                _fail_stream(group, stream, error)
                 continue
             self._cache[stream] = _Cached(state, version, version)
+            loaded.add(stream)
         while len(self._cache) > self._streams + len(group):
             self._cache.popitem(last=False)
+        return loaded
+
+    async def _has_missed(self, group: Sequence[_Said], *, proven: AbstractSet[str]) -> bool:
+        """Drop states that others have moved on from, where no append would show it.
+
+        What leads to no event is answered from the cache alone: a refusal must not rest on a state
+        that was true once.
+        """
+        silent = {said.report.stream for said in group if not said.answer.done()} - proven
+
+        async def is_current(stream: str) -> bool:
+            with suppress(UnreadableStream):  # loading it again tells whom it concerns
+                return not await self._store.read(stream, after=self._cache[stream].version)
+            return False
+
+        ordered = sorted(silent)
+        current = await asyncio.gather(*map(is_current, ordered))
+        missed = [stream for stream, is_same in zip(ordered, current, strict=True) if not is_same]
+        for stream in missed:
+            self._cache.pop(stream)
+        return bool(missed)
+
+    def _decide_all(self, group: Sequence[_Said]) -> dict[str, _Cached]:
+        """Decide each report on the state that those before it lead to, and return the states."""
+        now = self._clock.now()
+        changed: dict[str, _Cached] = {}
+        for said in group:
+            self._decide(said, changed, now)
+        return changed
 
     def _decide(self, said: _Said, changed: dict[str, _Cached], now: datetime) -> None:
-        said.events = []
+        said.events, said.refusal = [], None
         if said.answer.done():
             return
         report = said.report
@@ -198,11 +230,11 @@ class Recorder:
             for event in events:
                 state = decider.evolve(state, event)
         except Refused as refusal:
-            _fail(said, refusal)
+            said.refusal = refusal
             return
         except Exception as error:
             log.exception("report.poisonous", report=report.id, stream=report.stream)
-            _fail(said, Poisonous(error))
+            said.refusal = Poisonous(error)
             return
         said.events = [
             Recorded(
@@ -234,6 +266,9 @@ class Recorder:
             self._cache.pop(stream, None)
             try:
                 tail = await self._store.read(stream, after=version)
+            except UnreadableStream as error:
+                _fail_stream(group, stream, error)
+                continue
             except Unavailable as error:
                 for said in group:
                     _fail(said, error)
@@ -268,6 +303,9 @@ class Recorder:
 def _answer(said: _Said) -> None:
     if said.answer.done():
         return
+    if said.refusal is not None:
+        said.answer.set_exception(said.refusal)
+        return
     last = said.events[-1] if said.events else None
     said.answer.set_result(
         Outcome(
@@ -283,3 +321,9 @@ def _fail(said: _Said, error: TaskloomError) -> None:
     said.events = []
     if not said.answer.done():
         said.answer.set_exception(error)
+
+
+def _fail_stream(group: Sequence[_Said], stream: str, error: TaskloomError) -> None:
+    for said in group:
+        if said.report.stream == stream:
+            _fail(said, error)

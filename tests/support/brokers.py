@@ -164,8 +164,8 @@ def fresh_vhost(rabbitmq: RabbitMQ) -> Generator[str]:
         call(rabbitmq.management_url, "DELETE", f"vhosts/{name}")
 
 
-def call(management_url: str, method: str, path: str, body: bytes | None = None) -> None:
-    """Call the management API.
+def call(management_url: str, method: str, path: str, body: bytes | None = None) -> bytes:
+    """Call the management API, and return its answer.
 
     Raises:
         urllib.error.URLError: It refuses, or does not answer.
@@ -182,7 +182,8 @@ def call(management_url: str, method: str, path: str, body: bytes | None = None)
         },
     )
     with urllib.request.urlopen(question, timeout=20) as answer:
-        answer.read()
+        text: bytes = answer.read()
+        return text
 
 
 def _management_answers(management_url: str) -> bool:

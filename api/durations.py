@@ -40,7 +40,9 @@ def human_or_none(seconds: float | None) -> str | None:
 
 
 def _counted(number: float, unit: str) -> str:
-    text = f"{number:.1f}".removesuffix(".0")
+    # Agents can be quick: below a second one decimal would say nothing.
+    text = f"{number:.1f}" if unit != "second" or number >= 1 else f"{number:.3f}".rstrip("0")
+    text = text.removesuffix(".0").removesuffix(".")
     return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
 
 

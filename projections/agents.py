@@ -243,8 +243,7 @@ async def read_agent(connection: Connection, agent_id: str) -> Present | None:
         row = await cursor.fetchone()
     if row is None:
         return None
-    present = await read_presence(connection, [agent_id])
-    return Present(row=row, presence=present.get(agent_id))
+    return _present([row], await read_presence(connection, [agent_id]))[0]
 
 
 async def list_agents(
@@ -258,6 +257,18 @@ async def list_agents(
             {"type": agent_type},
         )
         rows = await cursor.fetchall()
-    present = await read_presence(connection, [row.agent_id for row in rows])
-    agents = [Present(row=row, presence=present.get(row.agent_id)) for row in rows]
+    agents = _present(rows, await read_presence(connection, [row.agent_id for row in rows]))
     return [agent for agent in agents if status is None or agent.status == status]
+
+
+def _present(rows: Sequence[AgentRow], heard: Mapping[str, Presence]) -> Sequence[Present]:
+    """Join rows with heartbeats of the same start: an earlier one says nothing of this one."""
+    return [
+        Present(
+            row=row,
+            presence=presence
+            if (presence := heard.get(row.agent_id)) and presence.instance == row.instance
+            else None,
+        )
+        for row in rows
+    ]

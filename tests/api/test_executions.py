@@ -175,9 +175,16 @@ async def test_agents_show_what_they_did(system: System) -> None:
         "last_heartbeat": None,
         "reason": None,
     }
-    listed = (await system.http.get("/api/v1/agents", params={"type": "CAD"})).json()
-    assert listed["total"] == 1
-    assert listed["agents"][0]["load"] is None
+    for instance, load in (("another", None), ("one", 0.82)):
+        async with system.pool.connection() as connection:
+            await connection.execute(
+                "insert into presence values ('cad_agent_001', %s, 'working', 0.82, 0.65, 1024,"
+                " '[]', now()) on conflict (agent_id) do update set instance = excluded.instance",
+                [instance],
+            )
+        listed = (await system.http.get("/api/v1/agents", params={"type": "CAD"})).json()
+        assert listed["total"] == 1
+        assert listed["agents"][0]["load"] == load
     assert (await system.http.get("/api/v1/agents", params={"status": "failed"})).json() == {
         "agents": [],
         "total": 0,

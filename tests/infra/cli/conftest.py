@@ -1,0 +1,43 @@
+"""One stack for all verbs that need one: on the tests' PostgreSQL, with the embedded broker."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.infra.cli.taskloom import Shell
+from tests.support.databases import fresh_database
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A folder with nothing in it."""
+    return Shell(folder=tmp_path)
+
+
+@pytest.fixture(scope="package")
+def stack(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A shell beside a stack that runs."""
+    folder = tmp_path_factory.mktemp("stack")
+    with fresh_database(postgres_dsn) as dsn:
+        env = {"TASKLOOM_DB__DSN": dsn, "TASKLOOM_HTTP__PORT": "0"}
+        up = Shell(folder=folder, env=env).start("up")
+        try:
+            _wait_for(folder / "err", "Ctrl-C stops everything", up.poll)
+            # Another shell knows nothing but the folder.
+            yield Shell(folder=folder)
+        finally:
+            os.killpg(up.pid, signal.SIGINT)
+            up.wait(30)
+
+
+def _wait_for(file: Path, words: str, ended: object) -> None:
+    deadline = time.monotonic() + 60
+    while words not in file.read_text():
+        assert callable(ended)
+        if ended() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"the stack is not up: {file.read_text()}")
+        time.sleep(0.05)

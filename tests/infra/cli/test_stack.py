@@ -1,0 +1,175 @@
+"""The verbs, against a stack that runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.infra.cli.taskloom import Ended, Shell
+
+GRAPH = {
+    "title": "three steps",
+    "tasks": [
+        {"id": "a", "name": "first", "agent": "NOOP", "action": "noop"},
+        {"id": "b", "name": "second", "agent": "NOOP", "action": "noop", "depends_on": ["a"]},
+        {"id": "c", "name": "third", "agent": "NOOP", "action": "noop", "depends_on": ["b"]},
+    ],
+}
+WORKFLOW = {
+    "name": "a trace",
+    "schemaVersion": "1.5",
+    "workflow": {
+        "specification": {
+            "tasks": [
+                {"id": "read file#1", "name": "read", "parents": [], "children": ["sum"]},
+                {"id": "sum", "name": "sum", "parents": ["read file#1"], "children": []},
+                {"id": "alone", "name": "alone", "parents": [], "children": []},
+            ]
+        },
+        "execution": {"tasks": [{"id": "sum", "runtimeInSeconds": 12.5}]},
+    },
+}
+
+
+def given(stack: Shell, name: str, content: object) -> str:
+    (stack.folder / name).write_text(json.dumps(content))
+    return name
+
+
+@pytest.fixture(scope="module")
+def ended(stack: Shell) -> Ended:
+    """A graph that was run to its end."""
+    return stack.run("run", given(stack, "graph.json", GRAPH), "--json")
+
+
+def test_a_task_graph_is_run_to_its_end(ended: Ended) -> None:
+    assert ended.code == 0, ended.err
+    assert ended.json["status"] == "completed"
+    assert ended.json["critical_path"] == ["a", "b", "c"]
+    assert ended.json["events"]["task.completed"] == 3
+    assert "[3/3] c third (critical path)" in ended.err
+
+
+def test_a_workflow_is_run_to_its_end(stack: Shell) -> None:
+    ended = stack.run("run", given(stack, "workflow.json", WORKFLOW), "--json")
+    assert (ended.code, ended.json["status"]) == (0, "completed"), ended.err
+    assert ended.json["tasks"] == {"NOOP": 3}
+    assert ended.json["estimated_seconds"] == 12.5
+
+
+def test_a_goal_is_planned_and_carried_out(stack: Shell) -> None:
+    submitted = stack.run("plan", "submit", "--title", "Design a bracket", "--execute", "--watch")
+    assert submitted.code == 0, submitted.err
+    assert "Planning completed" in submitted.err
+    assert "Plan completed" in submitted.err
+    assert "deliverable" in submitted.out
+
+
+def test_a_plan_that_nobody_asked_to_execute_is_shown_when_it_is_ready(stack: Shell) -> None:
+    plan_id = stack.run("plan", "submit", "--title", "Design a lever").out.strip()
+    assert plan_id.startswith("plan_")
+    assert stack.run("plan", "watch", plan_id).code == 0
+    shown = stack.run("plan", "show", plan_id)
+    assert "Design a lever" in shown.out
+    assert "pending" in shown.out
+    listed = stack.run("plan", "list", "--json").json
+    assert plan_id in [plan["plan_id"] for plan in listed]
+
+
+def test_a_run_that_fails_says_which_task_and_why(stack: Shell) -> None:
+    tasks = [GRAPH["tasks"][0], {"id": "x", "name": "x", "agent": "CAD", "action": "sing"}]
+    ended = stack.run("run", given(stack, "bad.json", {"tasks": tasks}))
+    assert ended.code == 7
+    assert "x failed" in ended.err
+    assert "cannot sing" in ended.out
+
+
+def test_what_takes_too_long_is_left_alone_with_124(stack: Shell) -> None:
+    slow = {"id": "a", "name": "a", "agent": "NOOP", "action": "wait", "params": {"seconds": 5}}
+    ended = stack.run("run", given(stack, "slow.json", {"tasks": [slow]}), "--timeout", "1")
+    assert ended.code == 124
+    assert "not ended within 1 s" in ended.err
+
+
+def test_a_graph_with_a_cycle_is_refused_before_anything_is_sent(stack: Shell) -> None:
+    tasks = [
+        {"id": "a", "name": "a", "agent": "NOOP", "depends_on": ["b"]},
+        {"id": "b", "name": "b", "agent": "NOOP", "depends_on": ["a"]},
+    ]
+    ended = stack.run("run", given(stack, "cycle.json", {"tasks": tasks}))
+    assert ended.code == 1
+    assert ended.err == "taskloom: these tasks wait for each other: a → b → a\n"
+
+
+def test_a_run_is_replayed_event_by_event(stack: Shell, ended: Ended) -> None:
+    run_id = ended.json["execution_id"]
+    replayed = stack.run("replay", run_id, "--json")
+    lines = [json.loads(line) for line in replayed.out.splitlines()]
+    assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
+    assert lines[0]["type"] == "run.started"
+    assert lines[-1]["state"] == {"status": "completed", "tasks": 3, "ended": 3, "not well": 0}
+    only = stack.run("replay", run_id, "--type", "task.started")
+    assert only.out.count("task.started") == 3
+    assert "task.completed" not in only.out
+    assert stack.run("replay", run_id, "--until", "2").out.count("= status") == 2
+
+
+def test_an_export_is_replayed_with_no_service_at_all(
+    stack: Shell, ended: Ended, tmp_path: Path
+) -> None:
+    file = tmp_path / "export.jsonl"
+    assert stack.run("events", "export", ended.json["plan_id"], str(file)).code == 0
+    elsewhere = Shell(folder=tmp_path, env={"TASKLOOM_DB__DSN": "postgresql://127.0.0.1:1/x"})
+    run_id = ended.json["execution_id"]
+    offline = elsewhere.run("replay", run_id, "--file", str(file))
+    assert offline.code == 0, offline.err
+    assert offline.out == stack.run("replay", run_id).out
+
+
+def test_the_end_of_the_log_is_shown_as_lines_and_as_cloudevents(
+    stack: Shell, ended: Ended
+) -> None:
+    lines = stack.run("events", "tail", "-n", "2").out.splitlines()
+    assert len(lines) == 2
+    events = stack.run("events", "tail", "--from", "0", "--type", "plan.*", "--json").out
+    plan_ids = {json.loads(line)["subject"] for line in events.splitlines()}
+    assert ended.json["plan_id"] in plan_ids
+    assert all(json.loads(line)["specversion"] == "1.0" for line in events.splitlines())
+
+
+def test_views_are_listed_verified_and_rebuilt(stack: Shell, ended: Ended) -> None:
+    assert ended.code == 0
+    views = [view["view"] for view in stack.run("projection", "list", "--json").json]
+    assert {"plans", "tasks", "executions", "agents", "timeline"} <= set(views)
+    assert stack.run("projection", "rebuild", "tasks").code == 0
+    verified = stack.run("projection", "verify", "--json")
+    assert verified.code == 0, verified.out
+    assert all(view["different"] == 0 for view in verified.json)
+    assert stack.run("projection", "rebuild", "no-such").code == 3
+
+
+def test_a_healthy_stack_is_found_healthy(stack: Shell, ended: Ended) -> None:
+    assert ended.code == 0
+    seen = stack.run("doctor", "--json")
+    found = {one["what"]: one["level"] for one in seen.json}
+    assert seen.code == 0, seen.out
+    for what in ("stack", "database", "migrations", "fsync", "limits", "views", "broker"):
+        assert found[what] == "ok", what
+    assert found["topology"] == "ok"
+
+
+def test_what_does_not_exist_is_3(stack: Shell) -> None:
+    for words in (
+        ("replay", "exec_no-such"),
+        ("plan", "show", "plan_no-such"),
+        ("dlq", "show", "123456"),
+    ):
+        ended = stack.run(*words)
+        assert ended.code == 3, words
+        assert ended.err.startswith("taskloom: ")
+        assert "Traceback" not in ended.err
+
+
+def test_no_dead_letters_is_said_and_is_an_empty_list(stack: Shell) -> None:
+    assert stack.run("dlq", "list").err == "no dead letters\n"
+    assert stack.run("dlq", "list", "--json").json == []

@@ -258,12 +258,17 @@ async def list_executions(
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> Sequence[ExecutionRow]:
-    """Return runs, the newest first; ``before`` continues after the last one of a page."""
+    """Return runs without their results, which may be large, the newest first.
+
+    ``before`` continues after the last one of a page.
+    """
     moment, run_id = before or (None, None)
     async with connection.cursor(row_factory=class_row(ExecutionRow)) as cursor:
         await cursor.execute(
-            "select * from views.executions_1"
-            " where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
+            "select run_id, plan_id, kind, revision, priority, status, started_at, updated_at,"
+            " ended_at, total, pending, dispatched, started, completed, failed, skipped, cancelled,"
+            " retries, losses, ignored, work_seconds, reason, position"
+            " from views.executions_1 where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
             " and (%(status)s::text is null or status = %(status)s)"
             " and (%(kind)s::text is null or kind = %(kind)s)"
             " and (%(moment)s::timestamptz is null"

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.policies import Event
-from domain.recorded import Recorded
 from projections.table import Connection, Table
 from projections.view import AnyView
 
@@ -85,15 +83,15 @@ async def advance(connection: Connection, views: Iterable[AnyView], *, to: int) 
 
 
 async def report_failure(
-    connection: Connection, view: AnyView, recorded: Recorded[Event], error: str
+    connection: Connection, view: AnyView, *, position: int, type_: str, error: str
 ) -> None:
-    """Make it visible that a view has stopped before an event."""
+    """Make it visible that a view has stopped before the event at a position."""
     await connection.execute(
         "insert into views.failures (follower, position, type, error, at)"
         " values (%s, %s, %s, %s, now()) on conflict (follower) do update set"
         " position = excluded.position, type = excluded.type, error = excluded.error,"
         " at = excluded.at",
-        [view.follower, recorded.position, recorded.type, error],
+        [view.follower, position, type_, error],
     )
 
 

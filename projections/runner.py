@@ -11,7 +11,7 @@ import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from bus.ports import Log
-from domain.errors import Unavailable
+from domain.errors import Unavailable, UnreadableStream
 from domain.policies import Event
 from domain.recorded import Recorded
 from projections.positions import advance, forgive, lock, prepare, read_positions, report_failure
@@ -66,6 +66,7 @@ class Runner:
         self._pace = pace
         self._log = log
         self._pool = pool
+        self._is_blind = False
         self.followed = [Followed(view=view, table=Table(view)) for view in views]
 
     async def run(self) -> None:
@@ -98,7 +99,7 @@ class Runner:
         groups = [list(group) for _, group in groupby(going, key=lambda one: one.position)]
         read = 0
         for group in groups:
-            events = await self._log.read_all(after=group[0].position, limit=BATCH)
+            events = await self._read(group)
             if events:
                 read += len(events)
                 await self._advance(group, events)
@@ -110,6 +111,39 @@ class Runner:
         while read := await self.step():
             total += read
         return total
+
+    async def _read(self, group: Sequence[Followed]) -> Sequence[Recorded[Event]]:
+        """Return the next events; before one that cannot be read, all that come first.
+
+        Raises:
+            UnreadableStream: The next one cannot be read. A newer version may have written it.
+        """
+        after, limit = group[0].position, BATCH
+        while True:
+            try:
+                events = await self._log.read_all(after=after, limit=limit)
+            except UnreadableStream as error:
+                if limit > 1:
+                    limit //= 2
+                    continue
+                await self._report(group, position=after + 1, type_="unreadable", error=error)
+                self._is_blind = True
+                raise
+            if events and self._is_blind:
+                async with self._pool.connection() as connection:
+                    await forgive(connection, [followed.view for followed in group])
+                self._is_blind = False
+            return events
+
+    async def _report(
+        self, group: Sequence[Followed], *, position: int, type_: str, error: Exception
+    ) -> None:
+        reason = f"{type(error).__name__}: {error}"[:2_000]
+        async with self._pool.connection() as connection:
+            for followed in group:
+                await report_failure(
+                    connection, followed.view, position=position, type_=type_, error=reason
+                )
 
     async def _wait(self) -> None:
         await self._log.wait(IDLE)
@@ -160,17 +194,14 @@ class Runner:
 
     async def _stop(self, stopped: Followed, recorded: Recorded[Event], error: Exception) -> None:
         stopped.has_stopped = True
-        reason = f"{type(error).__name__}: {error}"[:2_000]
         log.error(
             "view.stopped",
             view=stopped.view.name,
             position=recorded.position,
             type=recorded.type,
-            why=reason,
             exc_info=error,
         )
-        async with self._pool.connection() as connection:
-            await report_failure(connection, stopped.view, recorded, reason)
+        await self._report([stopped], position=recorded.position, type_=recorded.type, error=error)
 
     async def _reload(self, group: Sequence[Followed]) -> None:
         async with self._pool.connection() as connection:

@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from bus.ports import Log
 from domain.agent import AgentRegistered
+from domain.errors import UnreadableStream
 from domain.policies import Event
 from domain.recorded import Recorded
 from projections import rebuild as rebuilds
@@ -287,3 +288,37 @@ async def test_a_rebuild_never_leads_a_view_back(pool: AsyncConnectionPool) -> N
     await runner.catch_up()
     assert await rebuild(tasks, log=Growing(history.events), pool=pool) == history.head
     assert (await verify(tasks, log=history, pool=pool)).is_right
+
+
+class Unreadable(History):
+    """A log with an event that today's code cannot read, until it is replaced."""
+
+    bad: int = 0
+
+    async def read_all(self, *, after: int, limit: int) -> Sequence[Recorded[Event]]:
+        found = await super().read_all(after=after, limit=limit)
+        if any(recorded.position == self.bad for recorded in found):
+            raise UnreadableStream("there is no such type")
+        return found
+
+
+async def test_an_event_that_cannot_be_read_is_reported_and_waited_for(
+    pool: AsyncConnectionPool,
+) -> None:
+    history = Unreadable()
+    history.events = a_history(12).events
+    bad = history.events[len(history.events) // 2]
+    history.bad = bad.position
+    runner = Runner(views=VIEWS, log=history, pool=pool)
+    await runner.prepare()
+    with pytest.raises(UnreadableStream):
+        await runner.catch_up()
+    async with pool.connection() as connection:
+        found = await statuses(connection, VIEWS)
+    assert {status.position for status in found} == {_before(history, bad.position)}
+    assert {status.failure.type for status in found if status.failure} == {"unreadable"}
+    history.bad = 0
+    await runner.catch_up()
+    async with pool.connection() as connection:
+        found = await statuses(connection, VIEWS)
+    assert {(status.position, status.failure) for status in found} == {(history.head, None)}

@@ -12,6 +12,8 @@ from domain.recorded import Recorded
 
 log = structlog.get_logger(__name__)
 
+_FIRST_PAUSE = 0.1
+
 Handle = Callable[[Sequence[Recorded[Event]]], Awaitable[None]]
 """Does what a batch of events asks for; when it returns, the follower's position moves."""
 
@@ -27,17 +29,17 @@ class Follower:
         self._log = events
         self._positions = positions
         self._batch = batch
+        self._pause = _FIRST_PAUSE
 
     async def run(self) -> None:
         """Follow the log until cancelled; what is unavailable is tried again, a little later."""
-        pause = 0.1
         while True:
             try:
                 await self._follow()
             except Unavailable as error:
                 log.warning("follower.waits", follower=self.name, why=str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
+                await asyncio.sleep(self._pause)
+                self._pause = min(self._pause * 2, 2.0)
 
     async def _follow(self) -> None:
         position = await self._positions.position_of(self.name)
@@ -50,3 +52,4 @@ class Follower:
             await self._handle(events)
             position = events[-1].position
             await self._positions.advance(self.name, position)
+            self._pause = _FIRST_PAUSE

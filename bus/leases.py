@@ -178,6 +178,7 @@ class LeaseKeeper:
 
     async def _tell_health(self, now: datetime) -> None:
         reports: list[Report[AnyReport]] = []
+        told: dict[str, Health] = {}
         for agent_id, at in self._heard.agents.items():
             is_silent = now - at > self._lease
             health: Health = "offline" if is_silent else "healthy"
@@ -190,9 +191,10 @@ class LeaseKeeper:
                 health=health,
                 reason=reason,
             )
-            self._heard.health[agent_id] = health
+            told[agent_id] = health
             reports.append(_said(status, agent_stream(agent_id), f"{health}/{now}", now))
         await self._record(reports)
+        self._heard.health |= told
 
     async def _record(self, reports: Sequence[Report[AnyReport]]) -> None:
         outcomes = await asyncio.gather(*self._recorder.record_all(reports), return_exceptions=True)

@@ -9,6 +9,7 @@ from bus.ports import Log
 from domain.leases import Attempt, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
+from infra.store.pools import connection_of
 from projections.attempts import AttemptRow, list_attempts, list_waiting, list_waiting_kinds
 
 AT_ONCE = 1_000
@@ -24,18 +25,18 @@ class OpenAttempts:
 
     async def started(self, *, before: datetime) -> Sequence[Attempt]:
         """Return those that agents started before a time."""
-        async with self._pool.connection() as connection:
+        async with connection_of(self._pool) as connection:
             rows = await list_attempts(connection, state="started", before=before)
         return [_attempt(row) for row in rows]
 
     async def waiting_kinds(self, *, before: datetime) -> Sequence[WorkKind]:
         """Return the kinds of those that were dispatched before a time and not started."""
-        async with self._pool.connection() as connection:
+        async with connection_of(self._pool) as connection:
             return await list_waiting_kinds(connection, before=before)
 
     async def waiting(self, kind: WorkKind, *, before: datetime) -> Sequence[Attempt]:
         """Return the oldest of a kind that were dispatched before a time and not started."""
-        async with self._pool.connection() as connection:
+        async with connection_of(self._pool) as connection:
             rows = await list_waiting(connection, kind, before=before, limit=AT_ONCE)
         return [_attempt(row) for row in rows]
 

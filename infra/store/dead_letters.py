@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from bus.dead_letter_keeper import DeadLetter
 from domain.errors import NotFound
+from infra.store.pools import connection_of
 
 
 class UnknownDeadLetter(NotFound):
@@ -56,7 +57,7 @@ class DeadLetterTable:
             }
             for letter in letters
         ]
-        async with self._pool.connection() as connection, connection.cursor() as cursor:
+        async with connection_of(self._pool) as connection, connection.cursor() as cursor:
             await cursor.executemany(
                 "insert into dead_letters (message_id, reason, detail, exchange, routing_key,"
                 " queue, headers, properties, body, died_at, fingerprint)"
@@ -69,7 +70,7 @@ class DeadLetterTable:
     async def list(self, *, reason: str | None = None, limit: int = 100) -> Sequence[KeptLetter]:
         """Return the latest letters, the newest first."""
         async with (
-            self._pool.connection() as connection,
+            connection_of(self._pool) as connection,
             connection.cursor(row_factory=class_row(KeptLetter)) as cursor,
         ):
             await cursor.execute(
@@ -86,7 +87,7 @@ class DeadLetterTable:
             UnknownDeadLetter: There is none.
         """
         async with (
-            self._pool.connection() as connection,
+            connection_of(self._pool) as connection,
             connection.cursor(row_factory=class_row(KeptLetter)) as cursor,
         ):
             await cursor.execute("select * from dead_letters where id = %s", [number])
@@ -97,6 +98,6 @@ class DeadLetterTable:
 
     async def count(self) -> int:
         """Return how many there are."""
-        async with self._pool.connection() as connection:
+        async with connection_of(self._pool) as connection:
             row = await (await connection.execute("select count(*) from dead_letters")).fetchone()
         return 0 if row is None else int(row[0])

@@ -7,6 +7,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from bus.signals import Heartbeat
+from infra.store.pools import connection_of
 
 
 class PresenceTable:
@@ -30,7 +31,7 @@ class PresenceTable:
             }
             for heartbeat in heartbeats
         ]
-        async with self._pool.connection() as connection, connection.cursor() as cursor:
+        async with connection_of(self._pool) as connection, connection.cursor() as cursor:
             await cursor.executemany(
                 "insert into presence values (%(agent_id)s, %(instance)s, %(lifecycle)s, %(load)s,"
                 " %(cpu)s, %(memory_bytes)s, %(tasks)s, %(seen_at)s)"
@@ -43,7 +44,7 @@ class PresenceTable:
 
     async def agents(self) -> Sequence[str]:
         """Return the ids of the agents that have not said goodbye."""
-        async with self._pool.connection() as connection:
+        async with connection_of(self._pool) as connection:
             cursor = await connection.execute(
                 "select agent_id from presence where lifecycle <> 'shutdown' order by agent_id"
             )

@@ -3,6 +3,7 @@
 A queue can be emptied by anybody; a table can be searched, grouped and asked for the reason.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,13 @@ from datetime import UTC, datetime
 from typing import Protocol, cast
 
 import orjson
+import structlog
 
 from bus.consuming import Consumer, Delivery
 from bus.dead_letters import DETAIL, DIED_AT, EXCHANGE, KEY, MESSAGE_ID, QUEUE, REASON
+from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,11 @@ class DeadLetterStore(Protocol):
     """Where dead letters are kept."""
 
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep letters; those that are there already are passed over."""
+        """Keep letters; those that are there already are passed over.
+
+        Raises:
+            Unavailable: Some may not be kept; keeping them again does no harm.
+        """
         ...
 
 
@@ -57,8 +66,16 @@ class DeadLetterKeeper:
     async def run(self) -> None:
         """Move dead letters until cancelled."""
         async for group in self._consumer.groups(100):
-            await self._store.keep([_letter_of(delivery) for delivery in group.deliveries])
+            await self._insist([_letter_of(delivery) for delivery in group.deliveries])
             await group.ack()
+
+    async def _insist(self, letters: Sequence[DeadLetter]) -> None:
+        while True:
+            try:
+                return await self._store.keep(letters)
+            except Unavailable as error:
+                log.warning("dead_letters.wait", letters=len(letters), why=str(error))
+                await asyncio.sleep(1)
 
 
 def _letter_of(delivery: Delivery) -> DeadLetter:
@@ -67,25 +84,44 @@ def _letter_of(delivery: Delivery) -> DeadLetter:
     headers.pop("x-delivery-count", None)
     is_ours = REASON in headers
     origin = headers if is_ours else _last_death(headers)
-    died_at = datetime.now(UTC)
-    if isinstance(when := headers.get(DIED_AT), str):
-        died_at = datetime.fromisoformat(when)
     return DeadLetter(
-        message_id=str(headers.get(MESSAGE_ID) or said.message_id or ""),
-        reason=str(origin.get(REASON, "unknown")),
-        detail=str(origin.get(DETAIL, "")),
-        exchange=str(origin.get(EXCHANGE, "")),
-        routing_key=str(origin.get(KEY, delivery.key)),
-        queue=str(origin.get(QUEUE, "")),
-        headers=cast("Mapping[str, object]", orjson.loads(orjson.dumps(headers, default=str))),
-        properties={
-            "content_type": said.content_type,
-            "message_id": said.message_id,
-            "content_encoding": said.content_encoding,
-        },
+        message_id=_text(headers.get(MESSAGE_ID) or said.message_id or ""),
+        reason=_text(origin.get(REASON, "unknown")),
+        detail=_text(origin.get(DETAIL, "")),
+        exchange=_text(origin.get(EXCHANGE, "")),
+        routing_key=_text(origin.get(KEY, delivery.key)),
+        queue=_text(origin.get(QUEUE, "")),
+        headers=_as_json(headers),
+        properties=_as_json(
+            {
+                "content_type": said.content_type,
+                "message_id": said.message_id,
+                "content_encoding": said.content_encoding,
+            }
+        ),
         body=delivery.body,
-        died_at=died_at,
+        died_at=_died_at(headers),
     )
+
+
+# Anybody may publish to the exchange of the dead: nothing in a letter is as it should be.
+
+
+def _died_at(headers: Mapping[str, object]) -> datetime:
+    try:
+        when = datetime.fromisoformat(str(headers.get(DIED_AT)))
+    except ValueError:
+        return datetime.now(UTC)
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _text(value: object) -> str:
+    return str(value).replace("\0", "\ufffd")  # PostgreSQL keeps no NUL in a text
+
+
+def _as_json(members: Mapping[str, object]) -> Mapping[str, object]:
+    raw = orjson.dumps(members, default=str).replace(rb"\u0000", rb"\ufffd")
+    return cast("Mapping[str, object]", orjson.loads(raw))
 
 
 _BROKER_REASONS = {
@@ -99,17 +135,19 @@ _BROKER_REASONS = {
 def _last_death(headers: Mapping[str, object]) -> dict[str, object]:
     """Return what the broker says of a message that it dead-lettered itself."""
     deaths = headers.get("x-death")
-    if not isinstance(deaths, list) or not deaths:
+    first = cast("list[object]", deaths)[0] if isinstance(deaths, list) and deaths else None
+    if not isinstance(first, dict):
         return {REASON: "unknown", DETAIL: "published to the dead letters without a reason"}
-    death = cast("Mapping[str, object]", deaths[0])
+    death = cast("Mapping[str, object]", first)
     reason, detail = _BROKER_REASONS.get(
         str(death.get("reason")), (str(death.get("reason")), "dead-lettered by the broker")
     )
-    keys = cast("Sequence[object]", death.get("routing-keys") or [""])
+    keys = death.get("routing-keys")
+    key = str(cast("Sequence[object]", keys)[0]) if isinstance(keys, list) and keys else ""
     return {
         REASON: reason,
         DETAIL: detail,
         EXCHANGE: str(death.get("exchange", "")),
         QUEUE: str(death.get("queue", "")),
-        KEY: str(keys[0]),
+        KEY: key,
     }

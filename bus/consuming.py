@@ -17,6 +17,9 @@ from bus.properties import Properties
 
 log = structlog.get_logger(__name__)
 
+_PATIENCE = 5.0
+"""Seconds of silence after which the queue is asked whether it is meant."""
+
 _LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 
@@ -33,19 +36,68 @@ class Delivery:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Link:
+    """One channel for as long as it lives, and what has arrived on it."""
+
+    channel: AbstractChannel
+    arrived: deque[Delivery] = field(default_factory=deque[Delivery])
+    something: asyncio.Event = field(default_factory=asyncio.Event)
+    is_lost: bool = False
+    last: int = 0
+    """The tag of the latest delivery."""
+
+    answered: int = 0
+    """The tag up to which everything is acknowledged."""
+
+    def lose(self) -> None:
+        """Take note that nothing more will come."""
+        self.is_lost = True
+        self.something.set()
+
+    async def arrive(self, message: DeliveredMessage) -> None:
+        """Take a delivery."""
+        delivery = _delivery(message)
+        self.last = delivery.tag
+        self.arrived.append(delivery)
+        self.something.set()
+
+    def take(self, most: int) -> Sequence[Delivery]:
+        """Return the next deliveries; one that comes again is returned alone."""
+        taken = [self.arrived.popleft()]
+        if taken[0].is_redelivered:
+            return taken
+        while self.arrived and len(taken) < most and not self.arrived[0].is_redelivered:
+            taken.append(self.arrived.popleft())
+        return taken
+
+    async def is_deaf(self, queue: str) -> bool:
+        """Tell whether messages wait although nothing is unanswered here.
+
+        RabbitMQ 3.10 can leave a consumer attached to a quorum queue that was deleted and made
+        again at once, and never deliver to it.
+        """
+        if self.last != self.answered:
+            return False
+        declared = await self.channel.queue_declare(queue, passive=True, timeout=_PATIENCE)
+        return self.last == self.answered and bool(declared.message_count)
+
+
+@dataclass(slots=True, kw_only=True)
 class Group:
     """Deliveries that are answered together."""
 
     deliveries: Sequence[Delivery]
-    _channel: AbstractChannel = field(repr=False)
+    link: _Link = field(repr=False)
 
     async def ack(self) -> None:
         """Acknowledge these deliveries and every one before them.
 
         On a channel that was lost meanwhile it does nothing: the broker delivers them again.
         """
+        last = self.deliveries[-1].tag
+        self.link.answered = last
         try:
-            await self._channel.basic_ack(self.deliveries[-1].tag, multiple=True, wait=False)
+            await self.link.channel.basic_ack(last, multiple=True, wait=False)
         except _LOST:
             log.warning("ack.lost", deliveries=len(self.deliveries))
 
@@ -66,9 +118,6 @@ class Consumer:
         self.queue = queue
         self._prefetch = prefetch
         self._declare = declare
-        self._arrived: deque[Delivery] = deque()
-        self._something = asyncio.Event()
-        self._is_lost = False
 
     async def groups(self, most: int) -> AsyncIterator[Group]:
         """Yield what has arrived, at most that many at a time, until cancelled.
@@ -78,66 +127,71 @@ class Consumer:
         """
         while True:
             try:
-                channel = await self._open()
+                link = await self._open()
             except _LOST as error:
                 log.warning("consumer.waits", queue=self.queue, why=str(error))
                 await asyncio.sleep(reconnect_interval())
                 continue
-            while not (self._is_lost or channel.is_closed):
-                await self._something.wait()
-                self._something.clear()
-                while self._arrived and not self._is_lost:
-                    yield Group(deliveries=self._take(most), _channel=channel)
-            self._arrived.clear()
-            with suppress(*_LOST):
-                await channel.close()
+            while not (link.is_lost or link.channel.is_closed):
+                await self._listen(link)
+                while link.arrived and not link.is_lost:
+                    yield Group(deliveries=link.take(most), link=link)
+            await _close(link.channel)
 
-    def _take(self, most: int) -> Sequence[Delivery]:
-        taken = [self._arrived.popleft()]
-        if taken[0].is_redelivered:
-            return taken
-        while self._arrived and len(taken) < most and not self._arrived[0].is_redelivered:
-            taken.append(self._arrived.popleft())
-        return taken
+    async def _listen(self, link: _Link) -> None:
+        """Return when something has arrived, or when nothing will."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await link.something.wait()
+            link.something.clear()
+        except TimeoutError:
+            try:
+                if not await link.is_deaf(self.queue):
+                    return
+            except _LOST as error:
+                log.warning("consumer.waits", queue=self.queue, why=str(error))
+            link.lose()
 
-    async def _open(self) -> AbstractChannel:
+    async def _open(self) -> _Link:
         await self._connection.ready()
         transport = self._connection.transport
         if transport is None:
             raise ConnectionError("the connection is being made")
         channel: AbstractChannel = await transport.connection.channel()
-        self._arrived.clear()
-        self._is_lost = False
-        if self._declare is not None:
-            await self._declare()
-        closing = cast("asyncio.Future[object]", channel.closing)  # pyright: ignore[reportUnknownMemberType] # a bare Future
-        closing.add_done_callback(lambda _: self._lose())
-        channel.on_consumer_cancel_callbacks.add(lambda _: self._lose())
-        await channel.basic_qos(prefetch_count=self._prefetch)
-        await channel.basic_consume(self.queue, self._arrive)
-        return channel
+        link = _Link(channel=channel)
+        try:
+            if self._declare is not None:
+                await self._declare()
+            closing = cast("asyncio.Future[object]", channel.closing)  # pyright: ignore[reportUnknownMemberType] # a bare Future
+            closing.add_done_callback(lambda _: link.lose())
+            channel.on_consumer_cancel_callbacks.add(lambda _: link.lose())
+            await channel.basic_qos(prefetch_count=self._prefetch)
+            await channel.basic_consume(self.queue, link.arrive)
+        except BaseException:
+            await _close(channel)
+            raise
+        return link
 
-    def _lose(self) -> None:
-        self._is_lost = True
-        self._something.set()
 
-    async def _arrive(self, message: DeliveredMessage) -> None:
-        said = message.header.properties
-        self._arrived.append(
-            Delivery(
-                body=message.body,
-                tag=message.delivery_tag or 0,
-                exchange=message.exchange or "",
-                key=message.routing_key or "",
-                is_redelivered=bool(message.redelivered),
-                properties=Properties(
-                    content_type=said.content_type,
-                    message_id=said.message_id,
-                    content_encoding=said.content_encoding,
-                    reply_to=said.reply_to,
-                    expiration=said.expiration,
-                    headers=said.headers,
-                ),
-            )
-        )
-        self._something.set()
+async def _close(channel: AbstractChannel) -> None:
+    with suppress(*_LOST):
+        await channel.close()
+
+
+def _delivery(message: DeliveredMessage) -> Delivery:
+    said = message.header.properties
+    return Delivery(
+        body=message.body,
+        tag=message.delivery_tag or 0,
+        exchange=message.exchange or "",
+        key=message.routing_key or "",
+        is_redelivered=bool(message.redelivered),
+        properties=Properties(
+            content_type=said.content_type,
+            message_id=said.message_id,
+            content_encoding=said.content_encoding,
+            reply_to=said.reply_to,
+            expiration=said.expiration,
+            headers=said.headers,
+        ),
+    )

@@ -110,14 +110,26 @@ def _show_critical_path(progress: Progress, phase: Phase) -> None:
 
 
 def _show_deliverables(progress: Progress, phase: Phase) -> None:
+    """Print what each task has found, so that a person can follow the numbers from one to another.
+
+    Of a large graph only the deliverables are printed.
+    """
     tasks = _deliverables(progress)
+    marked = {task.id for task in tasks if task.deliverable}
+    plan = progress.plan
+    if plan is not None and len(plan.tasks) <= MOST:
+        tasks = [task for task in plan.tasks if "summary" in phase.results.get(task.id, {})]
     if not tasks:
         return
-    made = table("deliverable", "agent", "what was found")
+    made = table("", "task", "agent", "what was found")
     for task in tasks[:MOST]:
-        summary = phase.results.get(task.id, {}).get("summary", "")
-        made.add_row(f"{task.id} {task.name}", task.agent, str(summary))
+        summary = str(phase.results.get(task.id, {}).get("summary", ""))
+        made.add_row(
+            "★" if task.id in marked else "", f"{task.id} {task.name}", task.agent, summary
+        )
     print_table(made)
+    if marked:
+        out().print(f"★ {len(marked)} deliverables: what the goal asked for\n")
 
 
 def _deliverables(progress: Progress) -> list[Task]:

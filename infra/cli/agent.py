@@ -13,7 +13,7 @@ def agent(
         ),
     ],
     agent_id: Annotated[
-        str | None, typer.Option("--id", help="Its id; default: one of its own, with host and process.")
+        str | None, typer.Option("--id", help="Its id; by default made of host and process.")
     ] = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="How many tasks it carries out at a time.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from agents.kit.identity import name_of
 from domain.errors import TaskloomError
 from infra.processes import address
 from infra.processes.address import Address
@@ -151,5 +152,6 @@ def _serve(part: str, env: dict[str, str]) -> Program:
 
 def _agent(sort: str, kind: str, env: dict[str, str]) -> Program:
     module = f"agents.{sort}s.{kind}"
-    name = f"{kind}_{sort}_001"
+    role = "planning" if sort == "planner" else "execution"
+    name = f"{name_of(kind, role)}_001"
     return Program(name=name, command=[*COMMAND, "agent", module, "--id", name], env=dict(env))

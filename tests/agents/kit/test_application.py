@@ -26,7 +26,9 @@ class Running:
         agent = act if isinstance(act, Agent) else Agent(type="TEST", actions={"act": act})
         settings = replace(Options(heartbeat=0.05, grace=5), **options)  # type: ignore[arg-type]
         self.stop = asyncio.Event()
-        self.task = asyncio.create_task(run_until(self.stop, agent, url=url, options=settings))
+        self.task = asyncio.create_task(
+            run_until(self.stop, agent, url=url, agent_id="test_worker_001", options=settings)
+        )
 
     async def end(self) -> None:
         self.stop.set()

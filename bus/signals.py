@@ -119,8 +119,10 @@ class _Listener:
 
     async def keep_listening(self) -> None:
         while True:
+            # Not wait_for: in Python 3.11 it forgets a cancellation that comes with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._disturbed.wait(), _LOOK_AGAIN)
+                async with asyncio.timeout(_LOOK_AGAIN):
+                    await self._disturbed.wait()
             self._disturbed.clear()
             try:
                 await self.look_after()

@@ -221,8 +221,10 @@ class PostgresLog:
 
     async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 # the wait is bounded, not failed
         """Return when something was appended since the last read, or after that many seconds."""
+        # Not wait_for: in Python 3.11 it forgets a cancellation that comes with the wake-up.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.appended.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self.appended.wait()
 
 
 async def _try_lock(connection: psycopg.AsyncConnection[Any], duty: str) -> bool:

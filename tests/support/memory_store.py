@@ -50,7 +50,8 @@ class MemoryStore:
 
     async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 # as the port has it
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._appended.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._appended.wait()
 
     async def keep(self, stream: str, state: Any, version: int) -> None:
         await asyncio.sleep(0)

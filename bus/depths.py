@@ -14,7 +14,7 @@ class BrokerUnavailable(Unavailable):
     code = "broker-unavailable"
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(f"the broker does not answer: {error or type(error).__name__}")
+        super().__init__(f"the broker does not answer: {str(error) or type(error).__name__}")
 
 
 class BrokerDepths:

@@ -79,6 +79,14 @@ class Positions(Protocol):
         ...
 
 
+class Loop(Protocol):
+    """Something that goes on until it is cancelled."""
+
+    async def run(self) -> None:
+        """Go on."""
+        ...
+
+
 class Leadership(Protocol):
     """Lets one of several processes at a time do what need not be done twice.
 

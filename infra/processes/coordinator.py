@@ -5,6 +5,7 @@ only avoids waste: two at once would be slower, not wrong.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -20,7 +21,7 @@ from bus.depths import BrokerDepths
 from bus.follower import Follower
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
-from bus.ports import SystemClock
+from bus.ports import Loop, SystemClock
 from bus.publishing import Publisher
 from bus.reactions import Reactions
 from bus.recorder import Recorder
@@ -88,7 +89,8 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         await attempts.prepare()
         log.info("coordinator.leads")
         async with asyncio.TaskGroup() as tasks:
-            for loop in (recorder, inbox, dead, keeper, attempts, *followers):
+            loops: Sequence[Loop] = (recorder, inbox, dead, keeper, attempts, *followers)
+            for loop in loops:
                 tasks.create_task(loop.run(), name=type(loop).__name__)
 
 

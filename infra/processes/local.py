@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from agents.kit.identity import name_of
 from domain.errors import TaskloomError
+from domain.values import Role
 from infra.processes import address
 from infra.processes.address import Address
 from infra.processes.children import Program
@@ -152,6 +153,6 @@ def _serve(part: str, env: dict[str, str]) -> Program:
 
 def _agent(sort: str, kind: str, env: dict[str, str]) -> Program:
     module = f"agents.{sort}s.{kind}"
-    role = "planning" if sort == "planner" else "execution"
+    role: Role = "planning" if sort == "planner" else "execution"
     name = f"{name_of(kind, role)}_001"
     return Program(name=name, command=[*COMMAND, "agent", module, "--id", name], env=dict(env))

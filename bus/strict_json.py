@@ -7,6 +7,7 @@ and no other form of the same thing, and is taken as it is. The rest is read aga
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -29,7 +30,9 @@ MAX_DEPTH = 64
 _LONGEST_INTEGER = 20  # characters of -2**63
 _INTEGERS = range(-(2**63), 2**63)
 _MAY_BE_TOO_LARGE = re.compile(rb"\d{19}")
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]', re.DOTALL)
+# A string that does not end is taken to the end: looked for again from each of its quotes, a
+# hostile message would take hours.
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|([\[{])|[\]}]', re.DOTALL)
 _NOT_A_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -89,8 +92,8 @@ def _depth(raw: bytes) -> int:
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise DuplicateKey(f"an object has more than one member {_shown(twice)}")
     return members
 

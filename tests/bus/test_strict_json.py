@@ -183,6 +183,21 @@ def test_every_reason_has_a_name(raw: bytes, refusal: type[Unreadable]) -> None:
         loads_strict(raw)
 
 
+@pytest.mark.parametrize(
+    ("raw", "refusal"),
+    [
+        (b"[" * 65 + b'"' + b'\\"' * 500_000, TooDeep),
+        (b"[" * 64 + b'"' + b'\\"' * 500_000 + b"\\", MalformedJson),
+        (b"{%s}" % b",".join(b'"%d":1' % (n % 90_000) for n in range(90_001)), DuplicateKey),
+    ],
+    ids=["a string without an end", "one that ends in a backslash", "a key twice among many"],
+)
+def test_a_hostile_message_is_refused_in_linear_time(raw: bytes, refusal: type[Unreadable]) -> None:
+    # Each of these once took minutes or hours, in which the process did nothing else.
+    with pytest.raises(refusal):
+        loads_strict(raw)
+
+
 def test_a_message_about_a_long_text_stays_short() -> None:
     with pytest.raises(DuplicateKey) as caught:
         loads_strict(f'{{"{"k" * 9000}":1,"{"k" * 9000}":2}}'.encode())

@@ -27,6 +27,8 @@ from typing import Any, Self
 
 from infra.services.leash import die_with_parent, name_process
 
+_GOODBYE = 2.0
+
 COMMAND = (sys.executable, "-m", "infra.cli")
 """What a command has to begin with to be started here."""
 
@@ -94,8 +96,10 @@ class Nursery:
             self._listening.cancel()
             await asyncio.wait({self._listening})
         if self._writer is not None:
-            self._writer.close()
+            self._writer.close()  # which it takes as a goodbye
         if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, _GOODBYE)
             self._process.kill()
             self._process.wait()
 

@@ -1,7 +1,9 @@
 """The command as its users start it."""
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -52,6 +54,25 @@ class Shell:
             stdin=subprocess.DEVNULL,
         )
         return Ended(code=ended.returncode, out=ended.stdout, err=ended.stderr)
+
+    def run_on_a_terminal(self, *words: str) -> Ended:
+        """Run a command as if a person looked at it; what it prints is in ``out``."""
+        ours, theirs = pty.openpty()
+        command = subprocess.Popen(
+            [*COMMAND, *words],
+            cwd=self.folder,
+            env=self.environment() | {"TERM": "xterm-256color"},
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = bytearray()
+        with contextlib.suppress(OSError):  # nobody writes to it any more
+            while piece := os.read(ours, 65_536):
+                shown += piece
+        os.close(ours)
+        return Ended(code=command.wait(90), out=shown.decode(), err="")
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a command in a session of its own, with its messages in ``err``."""

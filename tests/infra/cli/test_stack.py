@@ -1,10 +1,15 @@
 """The verbs, against a stack that runs."""
 
 import json
+import re
+import time
 from pathlib import Path
+from typing import Any
 
+import aio_pika
 import pytest
 
+from bus.topology import REPORTS
 from tests.infra.cli.taskloom import Ended, Shell
 
 GRAPH = {
@@ -170,6 +175,65 @@ def test_what_does_not_exist_is_3(stack: Shell) -> None:
         assert "Traceback" not in ended.err
 
 
+def test_a_person_sees_bars_and_the_critical_path(stack: Shell) -> None:
+    tasks = [
+        {"id": "a", "name": "one", "agent": "NOOP", "action": "wait", "params": {"seconds": 0.5}},
+        {"id": "b", "name": "two", "agent": "CAD", "action": "sing", "depends_on": ["a"]},
+    ]
+    seen = stack.run_on_a_terminal("run", given(stack, "seen.json", {"tasks": tasks}))
+    assert seen.code == 7
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.out)
+    assert "executing 0/2 tasks" in plain
+    assert "◆ a one" in plain
+    assert "1 at work" in plain
+    assert re.search(r"CAD +━+ 0/1", plain)
+    assert "b failed in attempt 1 (validation): a CAD agent cannot sing" in plain
+
+
+def test_views_are_rebuilt_before_the_eyes_of_a_person(stack: Shell) -> None:
+    seen = stack.run_on_a_terminal("projection", "rebuild", "plans")
+    assert seen.code == 0
+    assert "plans is rebuilt up to position" in seen.out
+
+
+def test_lists_are_tables_for_people(stack: Shell, ended: Ended) -> None:
+    assert ended.json["plan_id"] in stack.run("plan", "list").out
+    assert "timeline" in stack.run("projection", "list").out
+    assert "as the log says" in stack.run("projection", "verify", "tasks").out
+    shown = stack.run("plan", "show", ended.json["plan_id"])
+    assert "critical path  3 tasks" in shown.out
+    assert "ok    topology" in stack.run("doctor").out
+
+
+def test_a_running_process_is_alive(stack: Shell) -> None:
+    live = stack.run("doctor", "--live", "--json")
+    assert live.code == 0, live.out
+    assert any("up" in one["found"] for one in live.json)
+
+
 def test_no_dead_letters_is_said_and_is_an_empty_list(stack: Shell) -> None:
     assert stack.run("dlq", "list").err == "no dead letters\n"
     assert stack.run("dlq", "list", "--json").json == []
+
+
+async def test_a_message_that_is_no_report_is_listed_and_shown_with_its_reason(
+    stack: Shell,
+) -> None:
+    address = json.loads((stack.folder / ".taskloom" / "stack.json").read_text())
+    connection = await aio_pika.connect(address["amqp_url"])
+    async with connection:
+        channel = await connection.channel()
+        reports = await channel.get_exchange(REPORTS, ensure=False)
+        message = aio_pika.Message(b"\xff{", message_id="m1", content_type="application/json")
+        await reports.publish(message, routing_key="task.started")
+    listed: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 20
+    while not listed and time.monotonic() < deadline:
+        listed = stack.run("dlq", "list", "--json").json
+    assert [letter["message_id"] for letter in listed] == ["m1"]
+    number, reason = str(listed[0]["id"]), listed[0]["reason"]
+    assert reason in stack.run("dlq", "list").out
+    assert reason in stack.run("dlq", "show", number).out
+    assert stack.run("dlq", "show", number, "--json").json["body_base64"] == "/3s="
+    assert stack.run("dlq", "list", "--reason", "no-such", "--json").json == []
+    assert "dead letters" in stack.run("doctor").out

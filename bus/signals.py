@@ -30,6 +30,7 @@ _LOOK_AGAIN = 5.0
 _LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Load: TypeAlias = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Hear: TypeAlias = "Callable[[Heartbeat], None]"
 
 
@@ -52,14 +53,14 @@ class Heartbeat(Value):
     role: Role
     instance: Name
     lifecycle: Lifecycle
-    load: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    load: Load
     """Running tasks as a share of those it would run at once."""
 
     at: datetime
-    cpu: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    cpu: Load
     """Share of one processor since the last heartbeat; above 1 with several threads."""
 
-    memory_bytes: Annotated[int, Field(ge=0)]
+    memory_bytes: Annotated[int, Field(ge=0, le=2**63 - 1)]
     tasks: tuple[HeldTask, ...] = ()
     completed: Annotated[int, Field(ge=0)] = 0
     failed: Annotated[int, Field(ge=0)] = 0

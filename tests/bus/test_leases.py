@@ -1,0 +1,279 @@
+"""The lease keeper: silence loses attempts, lost queues are filled again, health is told once."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import cast
+
+import pytest
+
+from bus.leases import LeaseKeeper
+from bus.recorder import Recorder
+from bus.relay import Relay
+from bus.signals import Heartbeat, HeldTask
+from domain.agent import Agent
+from domain.leases import Attempt, WorkKind
+from domain.policies import Event
+from domain.recorded import Recorded
+from domain.run import Run
+from infra.store.store import DatabaseUnavailable
+from tests.support.making import RUN_ID, requested, started, task
+from tests.support.memory_store import MemoryStore
+from tests.support.recorders import SteppedClock, recording
+from tests.support.recording import hello, said
+from tests.support.watched_store import WatchedStore
+
+LEASE = 10.0
+
+
+@dataclass
+class World:
+    """What the lease keeper asks the views and the broker, as a test wants it to be."""
+
+    store: MemoryStore
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    backlog: int = 0
+    depth: int = 0
+    seen_at: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    published: list[Recorded[Event]] = field(default_factory=list[Recorded[Event]])
+
+    async def started(self, *, before: datetime) -> Sequence[Attempt]:
+        return [each for each in self.attempts if each.state == "started" and each.since < before]
+
+    async def waiting_kinds(self, *, before: datetime) -> Sequence[WorkKind]:
+        return sorted({each.kind for each in self._waiting(before)})
+
+    async def waiting(self, kind: WorkKind, *, before: datetime) -> Sequence[Attempt]:
+        return [each for each in self._waiting(before) if each.kind == kind]
+
+    def _waiting(self, before: datetime) -> list[Attempt]:
+        return [
+            each for each in self.attempts if each.state == "dispatched" and each.since < before
+        ]
+
+    async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
+        return [self.store.events[each.position - 1] for each in attempts]
+
+    async def seen(self, heartbeats: Sequence[Heartbeat], at: datetime) -> None:
+        self.seen_at |= {heartbeat.agent_id: at for heartbeat in heartbeats}
+
+    async def agents(self) -> Sequence[str]:
+        return sorted(self.seen_at)
+
+    async def reports(self) -> int:
+        return self.backlog
+
+    async def work(self, kind: WorkKind) -> int:
+        return self.depth
+
+    async def publish_work(self, dispatched: Sequence[Recorded[Event]]) -> None:
+        self.published += dispatched
+
+
+@dataclass
+class Scene:
+    """A lease keeper in its world."""
+
+    world: World
+    watched: WatchedStore
+    clock: SteppedClock
+    recorder: Recorder
+    keeper: LeaseKeeper
+
+    def attempt(self, **changes: object) -> None:
+        known: dict[str, object] = {
+            "run_id": RUN_ID,
+            "task_id": "a",
+            "epoch": 1,
+            "state": "started",
+            "since": self.clock.now(),
+            "agent_id": "ann",
+            "agent_type": "NOOP",
+            "role": "execution",
+            "lane": "normal",
+            "delay": 0,
+            "position": 2,
+        }
+        self.world.attempts = [Attempt(**(known | changes))]  # type: ignore[arg-type] # by name
+
+    def beat(self, *held: tuple[str, int], agent_id: str = "ann") -> None:
+        tasks = tuple(
+            HeldTask(run_id=RUN_ID, task_id=name, epoch=epoch, state="running")
+            for name, epoch in held
+        )
+        heartbeat = Heartbeat(
+            agent_id=agent_id,
+            agent_type="NOOP",
+            role="execution",
+            instance="1",
+            lifecycle="working",
+            load=0.5,
+            at=self.clock.now(),
+            cpu=0.1,
+            memory_bytes=1,
+            tasks=tasks,
+        )
+        self.keeper.hear(heartbeat)
+
+    async def after(self, seconds: float) -> None:
+        self.clock.pass_by(seconds)
+        await self.keeper.sweep()
+
+    async def epoch(self) -> int:
+        run, _ = await self.world.store.load(RUN_ID)
+        assert isinstance(run, Run)
+        return run.states["a"].epoch
+
+    def types(self, stream: str) -> list[str]:
+        return [event.type for event in self.world.store.events if event.stream == stream]
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    """A run whose task ann has started, and a lease keeper that has listened since then."""
+    clock = SteppedClock()
+    store = MemoryStore()
+    watched = WatchedStore(store)
+    world = World(store)
+    async with recording(watched) as recorder:
+        keeper = LeaseKeeper(
+            attempts=world,
+            presence=world,
+            depths=world,
+            recorder=recorder,
+            relay=cast("Relay", world),
+            clock=clock,
+            lease=timedelta(seconds=LEASE),
+        )
+        await recorder.record(said(requested(task("a")), report_id="run"))
+        await recorder.record(said(hello("ann"), report_id="hello"))
+        await recorder.record(said(started("a"), report_id="started"))
+        yield Scene(world, watched, clock, recorder, keeper)
+
+
+async def test_an_attempt_that_is_named_is_kept(scene: Scene) -> None:
+    scene.attempt()
+    for _ in range(10):
+        scene.beat(("a", 1))
+        await scene.after(LEASE)
+    assert await scene.epoch() == 1
+
+
+async def test_an_attempt_that_nobody_names_is_lost_and_dispatched_again(scene: Scene) -> None:
+    scene.attempt()
+    scene.beat(("a", 1))
+    await scene.after(LEASE)
+    assert await scene.epoch() == 1
+    await scene.after(1)
+    assert await scene.epoch() == 2
+    assert scene.types(RUN_ID)[-2:] == ["task.lost", "task.dispatched"]
+
+
+async def test_an_agent_that_no_longer_has_an_attempt_has_lost_it(scene: Scene) -> None:
+    scene.attempt()
+    for _ in range(3):
+        scene.beat()
+        await scene.after(LEASE / 2)
+    assert await scene.epoch() == 2
+
+
+async def test_a_loss_is_reported_once_though_the_view_lags_behind(scene: Scene) -> None:
+    scene.attempt()
+    for _ in range(4):
+        await scene.after(LEASE + 1)
+    assert scene.types(RUN_ID).count("task.lost") == 1
+
+
+async def test_a_living_agent_is_believed_while_reports_wait(scene: Scene) -> None:
+    scene.attempt()
+    scene.world.backlog = 7
+    for _ in range(3):
+        scene.beat()
+        await scene.after(LEASE)
+    assert await scene.epoch() == 1
+    scene.world.backlog = 0
+    scene.beat()
+    await scene.after(LEASE)
+    assert await scene.epoch() == 2
+
+
+async def test_work_that_is_gone_from_its_queue_is_published_again(scene: Scene) -> None:
+    scene.attempt(state="dispatched", agent_id=None)
+    await scene.after(LEASE)
+    assert scene.world.published == []
+    await scene.after(1)
+    assert [event.type for event in scene.world.published] == ["task.dispatched"]
+    await scene.after(LEASE)
+    assert len(scene.world.published) == 1
+    await scene.after(1)
+    assert len(scene.world.published) == 2
+    assert await scene.epoch() == 1
+
+
+@pytest.mark.parametrize("why", ["backlog", "depth"])
+async def test_work_that_may_still_be_under_way_is_not_published_again(
+    scene: Scene, why: str
+) -> None:
+    scene.attempt(state="dispatched", agent_id=None)
+    setattr(scene.world, why, 1)
+    await scene.after(LEASE * 5)
+    assert scene.world.published == []
+
+
+async def test_a_silent_agent_is_offline_until_it_is_heard_again(scene: Scene) -> None:
+    scene.beat()
+    await scene.after(LEASE)
+    assert scene.types("agent:ann") == ["agent.registered"]
+    for _ in range(3):
+        await scene.after(1)
+    agent, _ = await scene.world.store.load("agent:ann")
+    assert isinstance(agent, Agent)
+    assert (agent.lifecycle, agent.health) == ("recovering", "offline")
+    assert scene.types("agent:ann").count("agent.status") == 1
+    scene.beat()
+    await scene.after(1)
+    agent, _ = await scene.world.store.load("agent:ann")
+    assert isinstance(agent, Agent)
+    assert (agent.lifecycle, agent.health) == ("ready", "healthy")
+
+
+async def test_health_that_could_not_be_recorded_is_told_again(scene: Scene) -> None:
+    scene.beat()
+
+    async def fail() -> None:
+        raise DatabaseUnavailable(OSError("cut"))
+
+    scene.watched.before_append = fail
+    with pytest.raises(DatabaseUnavailable):
+        await scene.after(LEASE + 1)
+
+    async def work() -> None:
+        pass
+
+    scene.watched.before_append = work
+    await scene.after(1)
+    assert scene.types("agent:ann") == ["agent.registered", "agent.status"]
+
+
+async def test_an_agent_that_never_registered_does_not_disturb_the_others(scene: Scene) -> None:
+    scene.attempt()
+    scene.beat(agent_id="stranger")
+    await scene.after(LEASE + 1)
+    assert await scene.epoch() == 2
+
+
+async def test_what_heartbeats_said_last_is_kept_for_whoever_asks(scene: Scene) -> None:
+    scene.beat()
+    scene.beat(agent_id="bob")
+    await scene.after(1)
+    assert scene.world.seen_at == {"ann": scene.clock.now(), "bob": scene.clock.now()}
+
+
+async def test_sightings_are_forgotten_when_they_cannot_matter(scene: Scene) -> None:
+    for number in range(50):
+        scene.beat((f"t{number}", 1), agent_id=f"agent{number}")
+    await scene.after(LEASE + 1)
+    await scene.after(LEASE * 10)
+    await scene.after(1)
+    heard = scene.keeper._heard  # pyright: ignore[reportPrivateUsage] # memory has no other face
+    assert (heard.attempts, heard.agents) == ({}, {})

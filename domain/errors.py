@@ -121,6 +121,18 @@ class EpochFromTheFuture(Refused):
         super().__init__(f"task {task_id} is at epoch {current}; the report says {said}")
 
 
+class TooHeavy(Refused):
+    """Something has more bytes than a message can carry."""
+
+    code = "too-heavy"
+
+    def __init__(self, what: str, has: int, limit: int) -> None:
+        super().__init__(
+            f"{what}: {has} bytes of JSON; at most {limit} can be carried: "
+            "keep it elsewhere and pass a reference"
+        )
+
+
 class BadGraph(Refused):
     """The tasks do not form a graph that can be run."""
 

@@ -10,9 +10,11 @@ from domain.errors import (
     DuplicateTask,
     EmptyGraph,
     GraphTooLarge,
+    TooHeavy,
     UnknownDependency,
 )
 from domain.tasks import Task
+from domain.weights import LARGEST_PARAMS, weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ def check(
 
     Raises:
         BadGraph: It is empty, too large, or has duplicates, unknown dependencies or a cycle.
+        TooHeavy: A task has more params than a message can carry.
     """
     known = known or {}
     if not tasks:
@@ -56,6 +59,9 @@ def check(
     depth = max(depths(tasks, known=known).values())
     if depth > limits.depth:
         raise GraphTooLarge("levels", depth, limits.depth)
+    for task in tasks:
+        if (has := weight(task.params)) > LARGEST_PARAMS:
+            raise TooHeavy(f"the params of task {task.id} are too much", has, LARGEST_PARAMS)
 
 
 def successors(tasks: Iterable[Task]) -> dict[str, list[str]]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, assert_never
 
-from domain.errors import AlreadyExists, PlanNotReady, Refused, UnknownPlan
+from domain.errors import AlreadyExists, PlanNotReady, Refused, TooHeavy, UnknownPlan
 from domain.goals import Goal, Options
 from domain.graph import check
 from domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted
 from domain.tasks import Task
 from domain.values import PlanId, Priority, RunId, Text, Value
+from domain.weights import LARGEST_GOAL, weight
 
 PlanStatus = Literal["planning", "ready", "running", "completed", "failed", "cancelled"]
 
@@ -243,6 +244,8 @@ def _create(plan: Plan | None, report: GoalSubmitted) -> Sequence[PlanEvent]:
         if (plan.goal, plan.options) == (report.goal, report.options) and not is_other_graph:
             return []
         raise AlreadyExists("plan", plan.id)
+    if (has := weight(report.goal.model_dump(mode="json"))) > LARGEST_GOAL:
+        raise TooHeavy("the goal is too much", has, LARGEST_GOAL)
     if report.tasks:
         check(report.tasks)
     created = PlanCreated(

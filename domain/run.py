@@ -98,10 +98,11 @@ class Run:
     ) -> dict[str, JsonObject]:
         """Return the results a task asked for, by its names; ``latest`` are the newest ones."""
         latest = latest or {}
-        return {
-            name: latest[source] if source in latest else self.results.get(source, {})
-            for name, source in task.inputs.items()
-        }
+        return {name: self.result_of(source, latest) for name, source in task.inputs.items()}
+
+    def result_of(self, task_id: str, latest: Mapping[str, JsonObject]) -> JsonObject:
+        """Return a task's result, empty when it has none; ``latest`` are the newest ones."""
+        return latest[task_id] if task_id in latest else self.results.get(task_id, {})
 
 
 def evolve(run: Run | None, event: RunEvent) -> Run:  # one branch an event

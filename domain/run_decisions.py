@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
-from domain.errors import AlreadyExists, EpochFromTheFuture, Refused, UnknownRun, UnknownTask
+from domain.errors import (
+    AlreadyExists,
+    EpochFromTheFuture,
+    Refused,
+    TooHeavy,
+    UnknownRun,
+    UnknownTask,
+)
 from domain.graph import check, downstream
 from domain.run import ENDED, Run, TaskState
 from domain.run_events import (
@@ -30,6 +37,7 @@ from domain.run_events import (
 from domain.tasks import Task
 from domain.teams import TEAMS
 from domain.values import JsonObject, lane_of
+from domain.weights import LARGEST_INPUTS, MOST_AT_ONCE, weight
 
 
 def decide(run: Run | None, report: RunReport, now: datetime) -> Sequence[RunEvent]:
@@ -203,6 +211,7 @@ def _complete(run: Run, task: Task, report: TaskCompleted) -> Sequence[RunEvent]
         freed += [
             fresh for fresh in new if all(_is_met(run, need, task.id) for need in fresh.needs)
         ]
+    _check_weight(run, freed, latest)
     freed.sort(key=lambda ready: ready.id)
     events += [_dispatched(run, ready, epoch=1, latest=latest) for ready in freed]
     if run.open - 1 + len(new) == 0:
@@ -223,6 +232,30 @@ def _growth(run: Run, task_id: str, result: JsonObject) -> Sequence[Task]:
     if new:
         check(new, known=run.tasks)
     return new
+
+
+def _check_weight(run: Run, freed: Sequence[Task], latest: Mapping[str, JsonObject]) -> None:
+    """Accept a result with which the work that it frees can be sent.
+
+    Raises:
+        TooHeavy: It is too much for one of the tasks that asked for it, or for all together.
+    """
+    weights: dict[str, int] = {}
+    together = 0
+    for task in freed:
+        if not task.inputs:
+            continue
+        for source in task.inputs.values():
+            if source not in weights:
+                weights[source] = weight(run.result_of(source, latest))
+        given = weight(task.inputs) + sum(weights[source] for source in task.inputs.values())
+        if given > LARGEST_INPUTS:
+            raise TooHeavy(f"what task {task.id} asked for is too much", given, LARGEST_INPUTS)
+        together += given
+    if together > MOST_AT_ONCE:
+        raise TooHeavy(
+            f"what {len(freed)} tasks asked for is too much at once", together, MOST_AT_ONCE
+        )
 
 
 def _is_met(run: Run, need: str, done: str) -> bool:

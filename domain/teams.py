@@ -6,6 +6,7 @@ A team is pure policy. Its agents do the work; the team says what the results le
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -72,7 +73,10 @@ def planning_tasks(goal: Goal, options: Options) -> tuple[Task, ...]:
     )
 
 
-_SUB_GOALS = TypeAdapter(tuple[SubGoal, ...])
+MOST_SUB_GOALS = 100
+"""Each is given the goal: without a limit, one result could grow to gigabytes."""
+
+_SUB_GOALS = TypeAdapter(Annotated[tuple[SubGoal, ...], Field(max_length=MOST_SUB_GOALS)])
 
 
 def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -> Sequence[Task]:

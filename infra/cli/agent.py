@@ -19,10 +19,14 @@ def agent(
         int | None, typer.Option(min=1, help="How many tasks it carries out at a time.")
     ] = None,
 ) -> None:
-    """Run one agent until it is told to end; what it has in hand it finishes first."""
+    """Run one agent until it is told to end; what it has in hand it finishes first.
+
+    It works for the stack that the settings name, or that runs here.
+    """
     from agents.kit.application import Options, run
     from agents.kit.loading import load
     from infra.logging import configure
+    from infra.processes import address
     from infra.processes.parts import required
     from infra.processes.running import run_to_its_end
     from infra.settings import Settings
@@ -34,5 +38,7 @@ def agent(
         heartbeat=settings.agents.heartbeat,
         grace=settings.agents.grace,
     )
-    url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
+    running = address.read(settings.state_dir)
+    url = settings.amqp.url or (running.amqp_url if running else None)
+    url = required(url, "TASKLOOM_AMQP__URL")
     run_to_its_end(run(load(reference), url=url, agent_id=agent_id, options=options))

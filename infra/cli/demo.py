@@ -35,6 +35,8 @@ def demo(keep: Keep = False, as_json: AsJson = False) -> None:
 
 
 def _say_how_to_look_further(progress: "Progress", where: "Address") -> None:
+    from urllib.parse import urlsplit
+
     from infra.cli.output import say
 
     run_id = progress.execution.run.id if progress.execution else progress.plan_id
@@ -44,4 +46,7 @@ def _say_how_to_look_further(progress: "Progress", where: "Address") -> None:
     say("  taskloom events tail        everything that was recorded")
     say("  taskloom up                 the same stack, to stay; /api/v1/docs explains its API")
     if not where.is_embedded_broker:
-        say("  the management console of RabbitMQ shows the exchanges and queues, now empty")
+        host = urlsplit(where.amqp_url).hostname
+        say(
+            f"  http://{host}:15672         the management console: every exchange and queue, empty"
+        )

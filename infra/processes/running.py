@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 
 import structlog
+
+from domain.errors import TaskloomError
 
 log = structlog.get_logger(__name__)
 
@@ -21,9 +24,15 @@ def run_until_told(work: Coroutine[None, None, None], *, grace: float) -> None:
 
 
 def run_to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Run work that listens for signals itself."""
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-        runner.run(work)
+    """Run work that listens for signals itself; what nobody foresaw is logged with its trace."""
+    try:
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(work)
+    except TaskloomError:
+        raise
+    except Exception:
+        log.exception("process.failed")
+        sys.exit(1)
 
 
 async def _until_told(work: Coroutine[None, None, None], *, grace: float) -> None:

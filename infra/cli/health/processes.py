@@ -1,4 +1,9 @@
-"""Looks whether a process of ours is up, for the health check of its container."""
+"""Looks whether a process of ours is up, for the health check of its container.
+
+Ours is what runs in the folder we are in: somebody else may run another stack on the same machine.
+"""
+
+from pathlib import Path
 
 import psutil
 
@@ -10,8 +15,10 @@ VERBS = frozenset({"serve", "agent", "up", "demo"})
 
 
 async def look_for_processes(settings: Settings) -> list[Finding]:
-    """Return what is found: every process of ours on this machine or in this container."""
-    found = [one for one in psutil.process_iter(["pid", "cmdline", "status"]) if _is_ours(one)]
+    """Return what is found: every process of ours."""
+    asked = ["pid", "cmdline", "status", "cwd", "environ"]
+    here = str(Path.cwd())
+    found = [one for one in psutil.process_iter(asked) if one.info["cwd"] == here and _is_ours(one)]
     if not found:
         advice = "the container's command has ended, or never was `taskloom serve` or `agent`"
         return [fail("process", "none of ours runs here", advice)]
@@ -21,7 +28,8 @@ async def look_for_processes(settings: Settings) -> list[Finding]:
         if one.info["status"] in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
             findings.append(fail("process", f"{words} is {one.info['status']}", "start it again"))
         elif "api" in one.info["cmdline"]:
-            url = f"http://127.0.0.1:{settings.http.port}/livez"
+            port = (one.info["environ"] or {}).get("TASKLOOM_HTTP__PORT", settings.http.port)
+            url = f"http://127.0.0.1:{port}/livez"
             is_well = await answers(url)
             advice = "it hangs: start it again"
             findings.append(

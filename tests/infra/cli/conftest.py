@@ -4,7 +4,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,6 +18,14 @@ from tests.support.databases import fresh_database
 def shell(tmp_path: Path) -> Shell:
     """A folder with nothing in it."""
     return Shell(folder=tmp_path)
+
+
+@pytest.fixture
+def open_shell() -> Iterator[Shell]:
+    """A folder that PostgreSQL can reach when we are root and it runs as somebody else."""
+    with TemporaryDirectory(prefix="taskloom-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Shell(folder=Path(folder))
 
 
 @pytest.fixture(scope="package")
@@ -30,7 +40,8 @@ def stack(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             # Another shell knows nothing but the folder.
             yield Shell(folder=folder)
         finally:
-            os.killpg(up.pid, signal.SIGINT)
+            with suppress(ProcessLookupError):
+                os.killpg(up.pid, signal.SIGINT)
             up.wait(30)
 
 

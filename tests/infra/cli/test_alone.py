@@ -72,6 +72,10 @@ def test_without_a_stack_the_message_says_how_to_get_one(shell: Shell) -> None:
     assert "TASKLOOM_DB__DSN" in seen.out
 
 
+def test_where_no_process_runs_nothing_is_alive(shell: Shell) -> None:
+    assert shell.run("doctor", "--live").code == 1
+
+
 def test_settings_that_make_no_sense_are_one_line(shell: Shell) -> None:
     wrong = Shell(folder=shell.folder, env={"TASKLOOM_HTTP__PORT": "many"})
     ended = wrong.run("config", "show")
@@ -95,7 +99,8 @@ def test_of_several_errors_the_first_tells_the_exit_code() -> None:
 
 
 @pytest.mark.system
-def test_the_demo_needs_nothing_and_leaves_nothing_running(shell: Shell) -> None:
+def test_the_demo_needs_nothing_and_leaves_nothing_running(open_shell: Shell) -> None:
+    shell = open_shell
     ended = shell.run("demo", "--json", seconds=110)
     assert ended.code == 0, ended.err
     result = ended.json

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from bus.topology import REPORTS
 from tests.infra.cli.taskloom import Ended, Shell
+from tests.support.waiting import until
 
 GRAPH = {
     "title": "three steps",
@@ -34,6 +36,18 @@ WORKFLOW = {
         "execution": {"tasks": [{"id": "sum", "runtimeInSeconds": 12.5}]},
     },
 }
+
+GREETER = """
+from agents.agent import Agent, Work
+from domain.values import JsonObject
+
+
+async def greet(work: Work) -> JsonObject:
+    return {"summary": f"hello {work.params['to']}"}
+
+
+AGENT = Agent(type="GREETER", actions={"greet": greet})
+"""
 
 
 def given(stack: Shell, name: str, content: object) -> str:
@@ -209,6 +223,20 @@ def test_a_running_process_is_alive(stack: Shell) -> None:
     live = stack.run("doctor", "--live", "--json")
     assert live.code == 0, live.out
     assert any("up" in one["found"] for one in live.json)
+
+
+async def test_an_agent_in_a_file_of_its_own_joins_the_stack(stack: Shell) -> None:
+    (stack.folder / "my_agent.py").write_text(GREETER)
+    agent = stack.start("agent", "my_agent.py", "--id", "greeter_1")
+    said = stack.folder / "err"
+    await until(lambda: "agent.ready" in said.read_text(), "it is ready")
+    task = {"id": "g", "name": "g", "agent": "GREETER", "action": "greet", "params": {"to": "you"}}
+    greeted = stack.run("run", given(stack, "greet.json", {"tasks": [task]}), "--json")
+    assert greeted.json["deliverables"] == {"g": {"summary": "hello you"}}
+    agent.send_signal(signal.SIGTERM)
+    assert agent.wait(20) == 0
+    left = stack.run("events", "tail", "--from", "0", "--type", "agent.deregistered").out
+    assert "greeter_1" in left
 
 
 def test_no_dead_letters_is_said_and_is_an_empty_list(stack: Shell) -> None:

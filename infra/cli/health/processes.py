@@ -28,7 +28,8 @@ async def look_for_processes(settings: Settings) -> list[Finding]:
         if one.info["status"] in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
             findings.append(fail("process", f"{words} is {one.info['status']}", "start it again"))
         elif "api" in one.info["cmdline"]:
-            port = (one.info["environ"] or {}).get("TASKLOOM_HTTP__PORT", settings.http.port)
+            theirs: dict[str, str] = one.info["environ"] or {}
+            port = theirs.get("TASKLOOM_HTTP__PORT") or str(settings.http.port)
             url = f"http://127.0.0.1:{port}/livez"
             is_well = await answers(url)
             advice = "it hangs: start it again"

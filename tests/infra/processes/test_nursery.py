@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -86,3 +87,14 @@ async def test_commands_of_others_are_not_the_nurserys(tmp_path: Path) -> None:
         assert not nursery.starts(other)
         with pytest.raises(NurseryGone):
             await nursery.start("one", other, env={}, log=tmp_path / "one.log")
+
+
+def test_nothing_that_is_imported_before_forking_starts_a_thread() -> None:
+    code = (
+        "import threading, importlib\n"
+        "from infra.processes.nursery import _PRELOADED\n"
+        "for name in _PRELOADED: importlib.import_module(name)\n"
+        "print(threading.active_count())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "1\n"

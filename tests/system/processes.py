@@ -68,6 +68,13 @@ class Stack:
         process.popen.wait()
         process.popen = self._open(process.arguments, process.log)
 
+    def pause(self, name: str, *, seconds: float) -> None:
+        """Let a process stand still for a while, as a machine does that swaps."""
+        process = self._processes[name].popen
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
+
     def stop(self, name: str, *, seconds: float) -> int:
         """Ask a process to end, and return its exit code."""
         process = self._processes.pop(name)

@@ -129,8 +129,9 @@ async def test_what_the_broker_itself_gave_up_has_a_reason_as_well(
 ) -> None:
     key = work_key("execution", "NOOP", "normal")
     await broker.tell(WORK, key, b"work", message_id="w-1")
+    await broker.until_holds(NOOP_WORK, 1)
     queue = await broker.channel.get_queue(NOOP_WORK, ensure=False)
-    got = await queue.get(timeout=10)
+    got = await queue.get()
     await got.reject(requeue=False)
     await keep_until(broker, table, 1)
     (letter,) = await table.list()

@@ -197,14 +197,18 @@ async def test_what_is_delivered_again_is_taken_alone_and_recorded_once(broker: 
     watched = WatchedStore(store)
     for number in range(12):
         await say(broker, hello(f"a{number}"))
+    await broker.until_holds(REPORTS, 12)
     async with a_broker(broker.url) as other:
         queue = await other.channel.get_queue(REPORTS, ensure=False)
         for _ in range(12):
-            await queue.get(timeout=10)
-    await broker.until_holds(REPORTS, 12)
+            await queue.get()
+    for number in range(5):
+        await say(broker, hello(f"b{number}"))
+    await broker.until_holds(REPORTS, 17)
     async with listening(broker, watched):
-        await until_recorded(store, 12)
-    assert watched.appends == [1] * 12
+        await until_recorded(store, 17)
+    assert watched.appends[:12] == [1] * 12
+    assert {event.stream for event in store.events[:12]} == {f"agent:a{n}" for n in range(12)}
 
 
 async def test_a_report_that_comes_twice_is_recorded_once(broker: Broker) -> None:

@@ -1,5 +1,6 @@
 """The lease keeper: silence loses attempts, lost queues are filled again, health is told once."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import cast
 import pytest
 
 from bus.leases import LeaseKeeper
+from bus.ports import SystemClock
 from bus.recorder import Recorder
 from bus.relay import Relay
 from bus.signals import Heartbeat, HeldTask
@@ -21,6 +23,7 @@ from tests.support.making import RUN_ID, requested, started, task
 from tests.support.memory_store import MemoryStore
 from tests.support.recorders import SteppedClock, recording
 from tests.support.recording import hello, said
+from tests.support.waiting import until
 from tests.support.watched_store import WatchedStore
 
 LEASE = 10.0
@@ -36,6 +39,7 @@ class World:
     depth: int = 0
     seen_at: dict[str, datetime] = field(default_factory=dict[str, datetime])
     published: list[Recorded[Event]] = field(default_factory=list[Recorded[Event]])
+    outages: int = 0
 
     async def started(self, *, before: datetime) -> Sequence[Attempt]:
         return [each for each in self.attempts if each.state == "started" and each.since < before]
@@ -58,6 +62,9 @@ class World:
         self.seen_at |= {heartbeat.agent_id: at for heartbeat in heartbeats}
 
     async def agents(self) -> Sequence[str]:
+        if self.outages:
+            self.outages -= 1
+            raise DatabaseUnavailable(OSError("cut"))
         return sorted(self.seen_at)
 
     async def reports(self) -> int:
@@ -277,3 +284,34 @@ async def test_sightings_are_forgotten_when_they_cannot_matter(scene: Scene) -> 
     await scene.after(1)
     heard = scene.keeper._heard  # pyright: ignore[reportPrivateUsage] # memory has no other face
     assert (heard.attempts, heard.agents) == ({}, {})
+
+
+async def test_the_keeper_judges_on_through_an_outage(scene: Scene) -> None:
+    scene.world.outages = 2
+    keeper = LeaseKeeper(
+        attempts=scene.world,
+        presence=scene.world,
+        depths=scene.world,
+        recorder=scene.recorder,
+        relay=cast("Relay", scene.world),
+        clock=SystemClock(),
+        lease=timedelta(seconds=0.2),
+    )
+    scene.attempt()
+    running = asyncio.create_task(keeper.run())
+    await until(lambda: "task.lost" in scene.types(RUN_ID), "the attempt is lost")
+    assert scene.world.outages == 0
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_agents_that_were_there_before_have_a_lease_to_be_heard(scene: Scene) -> None:
+    scene.world.seen_at = {"ann": scene.clock.now()}
+    running = asyncio.create_task(scene.keeper.run())
+    await asyncio.sleep(0)
+    await scene.after(LEASE)
+    assert scene.types("agent:ann") == ["agent.registered"]
+    await scene.after(1)
+    assert scene.types("agent:ann") == ["agent.registered", "agent.status"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -132,8 +132,7 @@ class PostgresStore:
         """
         while True:
             try:
-                connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
-                async with connection:
+                async with await connect_to_lead(self._dsn) as connection:
                     while not await _try_lock(connection, duty):  # noqa: ASYNC110 # it is another process's
                         await asyncio.sleep(0.25)
                     await _while_alive(connection, work)
@@ -225,6 +224,20 @@ class PostgresLog:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self.appended.wait()
+
+
+async def connect_to_lead(dsn: str) -> psycopg.AsyncConnection:
+    """Connect so that both ends notice within seconds when the other machine has vanished.
+
+    By default the server notices after two hours, and nobody would lead for so long.
+    """
+    connection = await psycopg.AsyncConnection.connect(
+        dsn, autocommit=True, tcp_user_timeout="3000"
+    )
+    for setting, value in (("idle", "2"), ("interval", "1"), ("count", "3")):
+        name = f"tcp_keepalives_{setting}"
+        await connection.execute("select set_config(%s, %s, false)", [name, value])
+    return connection
 
 
 async def _try_lock(connection: psycopg.AsyncConnection[Any], duty: str) -> bool:

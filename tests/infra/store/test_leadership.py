@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 
-from infra.store.store import PostgresStore
+from infra.store.store import PostgresStore, connect_to_lead
 from tests.support.waiting import until
 
 
@@ -93,3 +93,12 @@ async def test_work_that_fails_is_not_hidden(database: str) -> None:
     async with PostgresStore(database) as store:
         with pytest.raises(LookupError, match="a bug"):
             await asyncio.wait_for(store.lead("test", fail), 60)
+
+
+async def test_a_machine_that_vanishes_is_noticed_within_seconds(database: str) -> None:
+    async with await connect_to_lead(database) as connection:
+        assert connection.info.get_parameters()["tcp_user_timeout"] == "3000"
+        is_local = connection.info.host.startswith("/")  # a socket file has no other machine
+        for setting, value in (("idle", "2"), ("interval", "1"), ("count", "3")):
+            cursor = await connection.execute(f"show tcp_keepalives_{setting}".encode())
+            assert await cursor.fetchone() == ("0" if is_local else value,)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
+from aiormq.exceptions import AMQPError
 
 from bus.connect import reconnect_interval
 from bus.envelope import encode_recorded, encode_reference
@@ -25,6 +26,14 @@ log = structlog.get_logger(__name__)
 LARGEST_EVENT: Final = 256 * 1024
 """Bytes; a larger event travels as a reference to itself."""
 
+_PATIENCE: Final = 5
+"""How often the broker may refuse a message before it is left, so that it does not hold up the log.
+
+Events are left to subscribers that drain their queues, work to the lease keeper, which finds that
+nobody has it."""
+
+_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
+
 DeclareWork = Callable[[Role, AgentType], Awaitable[None]]
 """Makes the broker have the queues of an agent type."""
 
@@ -37,15 +46,17 @@ class Relay:
         self._declare_work = declare_work
 
     async def __call__(self, events: Sequence[Recorded[Event]]) -> None:
-        """Publish events and the work in them, and return when all of it is confirmed."""
-        await self._insist([message for event in events for message in messages_of(event)])
+        """Publish events and the work in them, and return when the broker has answered for all."""
+        messages = [message for event in events for message in messages_of(event)]
+        await self._insist(messages, patience=_PATIENCE)
 
     async def publish_work(self, dispatched: Sequence[Recorded[Event]]) -> None:
         """Publish work again that may have been lost with its queue."""
-        await self._insist([work for event in dispatched for work in work_of(event)])
+        await self._insist([work for event in dispatched for work in work_of(event)], patience=2)
 
-    async def _insist(self, messages: Sequence[Message]) -> None:
+    async def _insist(self, messages: Sequence[Message], *, patience: int) -> None:
         owed = messages
+        refusals = 0
         while owed:
             outcomes = await self._publisher.publish_all(owed)
             failed: list[tuple[Message, Outcome]] = [
@@ -53,16 +64,25 @@ class Relay:
                 for message, outcome in zip(owed, outcomes, strict=True)
                 if outcome != "confirmed"
             ]
-            if failed:
-                await self._make_way(failed)
-                await asyncio.sleep(reconnect_interval())
             owed = [message for message, _ in failed]
+            if not owed:
+                return
+            refusals = 0 if any(outcome == "unknown" for _, outcome in failed) else refusals + 1
+            if refusals == patience:
+                keys = sorted({message.key for message in owed})
+                log.error("relay.leaves", messages=len(owed), keys=keys[:10])
+                return
+            await self._make_way(failed)
+            await asyncio.sleep(reconnect_interval())
 
     async def _make_way(self, failed: Sequence[tuple[Message, Outcome]]) -> None:
         kinds = {_kind(message) for message, outcome in failed if outcome == "unroutable"}
         log.warning("relay.repeats", messages=len(failed), unroutable=sorted(kinds))
         for role, agent_type in sorted(kinds):
-            await self._declare_work(role, agent_type)
+            try:
+                await self._declare_work(role, agent_type)
+            except _LOST as error:
+                log.warning("relay.cannot_declare", role=role, agent=agent_type, why=str(error))
 
 
 def messages_of(recorded: Recorded[Event]) -> list[Message]:

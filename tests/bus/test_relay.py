@@ -112,6 +112,10 @@ async def test_what_a_crash_repeats_is_recognised_by_its_ids() -> None:
     assert len(ids) == 4
 
 
+async def _nothing(_: Role, __: AgentType) -> None:
+    pass
+
+
 class Moody:
     """A publisher whose broker says what it is told to say, and then confirms."""
 
@@ -138,6 +142,39 @@ async def test_what_was_not_confirmed_is_repeated_and_nothing_else(mood: Outcome
     work = work_key("execution", "NOOP", "normal")
     assert publisher.sent == [["task.dispatched", work, "agent.registered"], [work]]
     assert declared == ([("execution", "NOOP")] if mood == "unroutable" else [])
+
+
+@pytest.mark.parametrize("mood", ["nacked", "unroutable"])
+async def test_what_the_broker_keeps_refusing_does_not_hold_up_the_log(mood: Outcome) -> None:
+    async def declare(role: Role, agent_type: AgentType) -> None:
+        raise ConnectionError("somebody declared the queue otherwise")
+
+    refusals: list[Outcome] = [mood] * 100
+    publisher = Moody("confirmed", *refusals)
+    await asyncio.wait_for(Relay(cast("Publisher", publisher), declare)([dispatched()]), 30)
+    work = work_key("execution", "NOOP", "normal")
+    assert publisher.sent == [["task.dispatched", work], *[[work]] * 4]
+
+
+async def test_a_broker_that_is_silent_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bus.relay.reconnect_interval", lambda: 0.0)
+    silence: list[Outcome] = ["unknown"] * 100
+    publisher = Moody(*silence)
+    await Relay(cast("Publisher", publisher), _nothing)([recorded("agent:ann", 1, hello("ann"))])
+    assert len(publisher.sent) == 101
+
+
+@pytest.mark.real
+async def test_a_subscriber_that_does_not_drain_its_queue_holds_up_nobody(broker: Broker) -> None:
+    full = await broker.channel.declare_queue(
+        exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await full.bind(EVENTS, "#")
+    events = [recorded("agent:ann", n, hello("ann")) for n in (1, 2, 3)]
+    await asyncio.wait_for(relay_on(broker)([*events, dispatched()]), 30)
+    assert len(await broker.take(queue_of("NOOP"))) == 1
 
 
 async def test_the_queue_that_a_retry_lacks_is_that_of_its_agents() -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import structlog
 from aio_pika import RobustConnection
+from aiormq.exceptions import AMQPError
 from psycopg_pool import AsyncConnectionPool
 
 from bus.connect import connect
@@ -42,6 +43,11 @@ log = structlog.get_logger(__name__)
 
 PREFETCH = 2_000
 """Reports that may be unanswered: four groups."""
+
+_LOOK_AGAIN = 5.0
+"""Seconds between two looks at whether the broker still has everything."""
+
+_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 
 async def run(settings: Settings) -> None:
@@ -89,7 +95,15 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         await attempts.prepare()
         log.info("coordinator.leads")
         async with asyncio.TaskGroup() as tasks:
-            loops: Sequence[Loop] = (recorder, inbox, dead, keeper, attempts, *followers)
+            loops: Sequence[Loop] = (
+                recorder,
+                inbox,
+                dead,
+                keeper,
+                attempts,
+                broker,
+                *followers,
+            )
             for loop in loops:
                 tasks.create_task(loop.run(), name=type(loop).__name__)
 
@@ -109,3 +123,16 @@ class _Declared:
         """Declare the queues of an agent type that nobody has heard of before."""
         async with self._connection.channel() as channel:
             await declare_work(channel, role, agent_type)
+
+    async def run(self) -> None:
+        """Declare everything again and again until cancelled.
+
+        Nobody is told when an exchange or a binding is deleted: its publishers would repeat, and
+        wait, for ever.
+        """
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN)
+            try:
+                await self.everything()
+            except _LOST as error:
+                log.warning("topology.waits", why=str(error))

@@ -1,0 +1,68 @@
+"""The coordinator goes on, whatever is taken away from under it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from psycopg_pool import AsyncConnectionPool
+
+from bus.ports import SystemClock
+from bus.publishing import Message
+from bus.recorder import Recorder
+from bus.topology import EVENTS, REPORTS, WORK, work_key
+from infra.processes import coordinator
+from infra.settings import Settings
+from infra.store.dead_letters import DeadLetterTable
+from infra.store.store import PostgresStore
+from tests.support.exchanges import Broker, a_broker
+from tests.support.making import RUN_ID, requested, task
+from tests.support.recording import said
+
+QUEUE = f"{WORK}.{work_key('execution', 'NOOP', 'normal')}"
+
+
+@asynccontextmanager
+async def coordinating(database: str, vhost_url: str) -> AsyncGenerator[asyncio.Task[None]]:
+    settings = Settings.model_validate({"db": {"dsn": database}, "amqp": {"url": vhost_url}})
+    running = asyncio.create_task(coordinator.run(settings))
+    try:
+        yield running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def record(database: str, number: int) -> None:
+    """Record a run of one task, as the API would."""
+    async with PostgresStore(database) as store:
+        recorder = Recorder(store, SystemClock())
+        recording = asyncio.create_task(recorder.run())
+        run = requested(task("a"), run_id=f"{RUN_ID}{number}")
+        await recorder.record(said(run, report_id=f"run-{number}"))
+        recording.cancel()
+
+
+async def until_settled(broker: Broker, database: str) -> None:
+    """Wait until a report has gone all the way: a consumer that begins declares what is missing."""
+    await broker.tell(REPORTS, "nonsense", b"")
+    pool: AsyncConnectionPool = AsyncConnectionPool(database, min_size=1, open=False)
+    async with pool, asyncio.timeout(20):
+        while not await DeadLetterTable(pool).count():  # noqa: ASYNC110 # it is another's to know
+            await asyncio.sleep(0.05)
+
+
+async def test_an_exchange_that_somebody_deletes_comes_back_with_what_was_owed(
+    database: str, vhost_url: str
+) -> None:
+    async with a_broker(vhost_url) as broker, coordinating(database, vhost_url) as running:
+        await record(database, 1)
+        await broker.until_holds(QUEUE, 1)
+        await until_settled(broker, database)
+        for exchange in (EVENTS, WORK):
+            await broker.channel.exchange_delete(exchange)
+        await record(database, 2)
+        await broker.until_holds(QUEUE, 2)
+        await broker.publisher.publish(
+            Message(exchange=EVENTS, key="x", body=b"{}", message_id="1", type="x", mandatory=False)
+        )
+        assert not running.done()

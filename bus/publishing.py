@@ -35,6 +35,11 @@ Outcome = Literal["confirmed", "unroutable", "nacked", "unknown"]
 WINDOW: Final = 200
 """Unconfirmed messages at a time: the library looks through all of them at each confirm."""
 
+_OVERTAKEN: Final = 2
+"""Timeouts after which a message is given up although the broker answers others.
+
+RabbitMQ 3.10 never confirms what was on its way into a quorum queue that was deleted."""
+
 LARGEST: Final = 16 * 1024 * 1024
 _TRANSIENT, _PERSISTENT = 1, 2
 
@@ -94,7 +99,9 @@ class Publisher:
         self._window = window
         self._timeout = timeout
         self._waiting: deque[tuple[Message, Future[Outcome]]] = deque()
-        self._in_flight: dict[str, Future[Outcome]] = {}
+        self._in_flight: dict[str, tuple[Future[Outcome], float]] = {}
+        """By id: where the outcome will appear and when it was written, the oldest first."""
+
         self._channel: Channel | None = None
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -150,7 +157,8 @@ class Publisher:
     def send(self, message: Message) -> Future[Outcome]:
         """Publish a message with others, and return where its outcome will appear.
 
-        It always appears: at the latest when the broker has been silent for the timeout.
+        It always appears: at the latest when the broker has been silent for the timeout, or has
+        answered others only for twice as long.
 
         Raises:
             MessageTooLarge: No broker would take it.
@@ -210,7 +218,7 @@ class Publisher:
             self._waiting.popleft()
             if outcome.done():
                 continue
-            self._in_flight[message_id] = outcome
+            self._in_flight[message_id] = outcome, channel.loop.time()
             channel.delivery_tag += 1
             confirmations[channel.delivery_tag] = self._confirmation(channel, message_id)
             channel.message_id_delivery_tag[message_id] = channel.delivery_tag
@@ -235,7 +243,7 @@ class Publisher:
         return confirmation
 
     def _settle(self, message_id: str, outcome: Outcome) -> None:
-        waiting = self._in_flight.pop(message_id, None)
+        waiting, _ = self._in_flight.pop(message_id, (None, 0.0))
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
         self._last_answer = asyncio.get_running_loop().time()
@@ -255,7 +263,11 @@ class Publisher:
         self._watch = None
         if not self._in_flight and not self._waiting:
             return
-        if (left := self._last_answer + self._timeout - loop.time()) > 0:
+        due = self._last_answer + self._timeout
+        for _, written_at in self._in_flight.values():
+            due = min(due, written_at + _OVERTAKEN * self._timeout)
+            break  # the others were written later
+        if (left := due - loop.time()) > 0:
             self._watch = loop.call_later(left, self._look_after)
             return
         waiting, self._waiting = self._waiting, deque()

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 from aio_pika import RobustConnection
 from aio_pika.abc import AbstractChannel
+from aiormq.channel import Channel
 
 from bus.connect import connect
 from bus.publishing import (
@@ -125,6 +127,28 @@ async def test_a_silent_broker_is_given_up(vhost_url: str) -> None:
         connection.ready = never  # type: ignore[method-assign] # as if it was gone for good
         async with asyncio.timeout(10):
             assert await publisher.publish_all([message(1), message(2)]) == ["unknown"] * 2
+
+
+async def test_a_message_that_is_never_confirmed_is_given_up_while_others_are(
+    vhost_url: str,
+) -> None:
+    async with (
+        numbers(vhost_url) as (connection, _),
+        Publisher(connection, timeout=0.2) as publisher,
+    ):
+        await publisher.publish(message(1))
+        used = cast("Channel", publisher._channel)  # pyright: ignore[reportPrivateUsage] # it tells nobody
+        forgotten = publisher.send(message(2))
+        while "m2" not in used.message_id_delivery_tag:  # noqa: ASYNC110 # the library tells nobody
+            await asyncio.sleep(0)
+        used.confirmations.popitem()  # pyright: ignore[reportUnknownMemberType] # as if its queue was deleted under it
+        others: list[str] = []
+        async with asyncio.timeout(10):
+            while not forgotten.done():
+                others.append(await publisher.send(message(3 + len(others))))
+        assert await forgotten == "unknown"
+        assert "confirmed" in others
+        await publisher.publish(message(2))
 
 
 async def test_what_no_broker_takes_is_refused_before_it_is_sent(vhost_url: str) -> None:

@@ -65,7 +65,7 @@ class Inbox:
                 await self._open.join()
             heard = [hear(delivery) for delivery in group.deliveries]
             answers = self._recorder.record_all(
-                item.report for item in heard if item.report is not None
+                each.report for each in heard if each.report is not None
             )
             await self._open.put(_Open(group, heard, answers))
             if is_suspect:
@@ -78,32 +78,42 @@ class Inbox:
             self._open.task_done()
 
     async def _settle(self, opened: _Open) -> None:
-        answers = iter(opened.answers)
-        for heard in opened.heard:
-            if heard.report is not None:
-                heard.refusal = await self._insist(heard.report, next(answers))
+        await self._insist(opened)
         refused = [(h.delivery, h.refusal) for h in opened.heard if h.refusal is not None]
         if refused:
             await self._dead_letters.send(refused, queue=self._consumer.queue)
         await opened.group.ack()
 
-    async def _insist(
-        self, report: Report[AnyReport], answer: asyncio.Future[Outcome]
-    ) -> TaskloomError | None:
-        """Wait until a report is recorded or refused, saying it again while the world is wrong."""
+    async def _insist(self, opened: _Open) -> None:
+        """Wait until each report is recorded or refused.
+
+        What is unavailable is said again, all of it in one group: after an outage nobody waits for
+        as many commits as there are reports.
+        """
+        owed = [heard for heard in opened.heard if heard.report is not None]
+        answers = opened.answers
         pause = 0.1
         while True:
-            try:
-                await answer
-            except (Refused, UnreadableStream) as refusal:
-                return refusal
-            except Unavailable as error:
-                log.warning("inbox.waits", report=report.id, why=str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-                (answer,) = self._recorder.record_all([report])
-            else:
-                return None
+            outcomes = await asyncio.gather(*answers, return_exceptions=True)
+            unavailable: list[_Heard] = []
+            why = ""
+            for heard, outcome in zip(owed, outcomes, strict=True):
+                if isinstance(outcome, Refused | UnreadableStream):
+                    heard.refusal = outcome
+                elif isinstance(outcome, Unavailable):
+                    unavailable.append(heard)
+                    why = str(outcome)
+                elif isinstance(outcome, BaseException):
+                    raise outcome
+            if not unavailable:
+                return
+            log.warning("inbox.waits", reports=len(unavailable), why=why)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+            owed = unavailable
+            answers = self._recorder.record_all(
+                heard.report for heard in owed if heard.report is not None
+            )
 
 
 def hear(delivery: Delivery) -> _Heard:

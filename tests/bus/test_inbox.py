@@ -244,6 +244,22 @@ async def test_while_the_database_is_away_reports_wait_and_then_are_recorded(
     assert len({event.stream for event in store.events}) == len(store.events) == 50
 
 
+async def test_after_an_outage_reports_share_appends_again(broker: Broker) -> None:
+    store = MemoryStore()
+    watched = WatchedStore(store)
+    watched.before_append = fail
+    for number in range(200):
+        await say(broker, hello(f"a{number}"))
+    async with listening(broker, watched):
+        async with asyncio.timeout(15):
+            while sum(watched.appends) < 200:  # noqa: ASYNC110 # it is the inbox that tries
+                await asyncio.sleep(0.05)
+        tried = len(watched.appends)
+        watched.before_append = lambda: asyncio.sleep(0)
+        await until_recorded(store, 200)
+        assert len(watched.appends) - tried < 50
+
+
 async def test_what_was_not_recorded_is_not_acknowledged(broker: Broker) -> None:
     store = MemoryStore()
     watched = WatchedStore(store)

@@ -20,13 +20,12 @@ import psycopg
 import pytest
 
 from bus.topology import EXCHANGES, topology
-from tests.support.brokers import call
-from tests.support.services import Servers
+from tests.support.brokers import RabbitMQ, call
 from tests.system.checker import require
 from tests.system.graphs import layered, with_services
 from tests.system.processes import CORE, Stack, running
 
-pytestmark = [pytest.mark.system, pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.node, pytest.mark.timeout(300)]
 
 SEEDS = [int(seed) for seed in os.environ.get("TASKLOOM_TEST_SEEDS", "1").split(",")]
 TROUBLES = 12
@@ -118,16 +117,16 @@ def troubles(world: World) -> Sequence[Callable[[], str]]:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, database: str, vhost_url: str) -> Iterator[Stack]:
-    with running(tmp_path, database, vhost_url, agents=AGENTS) as stack:
+def stack(tmp_path: Path, database: str, own_vhost_url: str) -> Iterator[Stack]:
+    with running(tmp_path, database, own_vhost_url, agents=AGENTS) as stack:
         stack.start("coordinator_2", "serve", "coordinator")
         yield stack
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_whatever_breaks_the_run_completes(stack: Stack, servers: Servers, seed: int) -> None:
-    management = servers.rabbitmq.management_url
-    assert management, "set TASKLOOM_TEST_MANAGEMENT_URL"
+def test_whatever_breaks_the_run_completes(stack: Stack, own_rabbitmq: RabbitMQ, seed: int) -> None:
+    management = own_rabbitmq.management_url
+    assert management is not None
     world = World(stack, management, random.Random(seed))
     plan_id = stack.submit(GRAPH)
     stack.until(lambda: stack.count("task.completed") > 20, "it runs")

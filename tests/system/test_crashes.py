@@ -76,9 +76,16 @@ def test_killed_all_at_once_they_go_on(stack: Stack) -> None:
     verify_views(stack)
 
 
-@pytest.mark.real
+@pytest.mark.node
 @pytest.mark.parametrize("restarted", [("coordinator", *AGENTS), ()], ids=["restarted", "alone"])
-def test_deleted_queues_are_made_and_filled_again(stack: Stack, restarted: Sequence[str]) -> None:
+def test_deleted_queues_are_made_and_filled_again(
+    tmp_path: Path, database: str, own_vhost_url: str, restarted: Sequence[str]
+) -> None:
+    with running(tmp_path, database, own_vhost_url, agents=AGENTS) as stack:
+        delete_queues_in_the_middle(stack, restarted)
+
+
+def delete_queues_in_the_middle(stack: Stack, restarted: Sequence[str]) -> None:
     plan_id = stack.submit(WIDE)
     reach(stack, 120)
     with closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as broker:

@@ -1,6 +1,7 @@
 """The life of one piece of work at an agent: taken, reported as started, acked, carried out."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,8 +48,9 @@ class Held:
     progress: float = 0.0
 
     def advance(self, progress: float) -> None:
-        """Take note of the progress."""
-        self.progress = min(max(progress, 0.0), 1.0)
+        """Take note of the progress; what is no number tells nothing."""
+        if not math.isnan(progress):  # it would make every heartbeat fail, and cost every lease
+            self.progress = min(max(float(progress), 0.0), 1.0)
 
 
 class Carrier:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -224,6 +225,26 @@ async def test_heartbeats_name_what_is_in_hand(vhost_url: str) -> None:
         go.set()
         await until(lambda: here.heartbeats[-1].completed == 1, "it is counted")
     assert here.heartbeats[-1].memory_bytes > 0
+
+
+async def test_progress_that_is_no_number_does_not_stop_the_heart(vhost_url: str) -> None:
+    go = asyncio.Event()
+
+    async def act(work: Work) -> JsonObject:
+        work.progress(0.5)
+        work.progress(math.nan)
+        await go.wait()
+        return {}
+
+    async with bench(vhost_url) as here, Running(act, vhost_url):
+        await here.dispatch("a")
+        await until(
+            lambda: bool(here.heartbeats and here.heartbeats[-1].tasks), "the task is named"
+        )
+        beats = len(here.heartbeats)
+        await until(lambda: len(here.heartbeats) > beats + 1, "the heart beats on")
+        assert here.heartbeats[-1].tasks[0].progress == 0.5
+        go.set()
 
 
 async def test_stopping_finishes_what_runs_and_returns_what_waits(vhost_url: str) -> None:

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.errors import (
@@ -112,13 +112,18 @@ def depths(tasks: Sequence[Task], *, known: Mapping[str, Task] | None = None) ->
     return levels
 
 
-def downstream(start: str, after: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return every task that waits for ``start``, directly or not, in order of id."""
+def downstream(
+    start: str, after: Mapping[str, Sequence[str]], *, is_open: Callable[[str], bool]
+) -> list[str]:
+    """Return every open task that waits for ``start``, directly or not, in order of id.
+
+    It looks past no task that is not open: what is behind it was found when it was closed.
+    """
     seen: set[str] = set()
     front = [start]
     while front:
         for follower in after.get(front.pop(), ()):
-            if follower not in seen:
+            if follower not in seen and is_open(follower):
                 seen.add(follower)
                 front.append(follower)
     return sorted(seen)

@@ -277,8 +277,9 @@ def _give_up(run: Run, task: Task, reason: str) -> Sequence[RunEvent]:
     """Skip what can never run now; the rest goes on, and the run ends when nothing is left."""
     skipped: list[RunEvent] = [
         TaskSkipped(run_id=run.id, task_id=name, because=task.id)
-        for name in downstream(task.id, run.after)
-        if run.states[name].status == "pending"
+        for name in downstream(
+            task.id, run.after, is_open=lambda name: run.states[name].status == "pending"
+        )
     ]
     if run.open - 1 - len(skipped) == 0:
         return [*skipped, _failed(run, f"task {task.id} failed: {reason}")]

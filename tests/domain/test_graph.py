@@ -117,15 +117,27 @@ def test_of_free_tasks_the_least_id_comes_first() -> None:
 def test_what_waits_for_a_task_is_found_through_any_number_of_others() -> None:
     after = successors([task("b", "a"), task("c", "b"), task("d", "a", "c"), task("e")])
     assert after == {"a": ["b", "d"], "b": ["c"], "c": ["d"]}
-    assert downstream("a", after) == ["b", "c", "d"]
-    assert downstream("e", after) == []
+    assert downstream("a", after, is_open=lambda _: True) == ["b", "c", "d"]
+    assert downstream("e", after, is_open=lambda _: True) == []
+
+
+def test_nothing_is_looked_for_behind_a_task_that_is_closed_already() -> None:
+    asked: list[str] = []
+
+    def is_open(name: str) -> bool:
+        asked.append(name)
+        return name != "b"
+
+    after = successors([task("b", "a"), task("c", "b"), task("d", "c"), task("e", "a")])
+    assert downstream("a", after, is_open=is_open) == ["e"]
+    assert asked == ["b", "e"]
 
 
 def test_a_chain_of_ten_thousand_tasks_is_a_graph() -> None:
     chain = [task("t00000"), *(task(f"t{n:05}", f"t{n - 1:05}") for n in range(1, MANY))]
     check(chain[::-1])
     assert depths(chain)["t09999"] == MANY
-    assert len(downstream("t00000", successors(chain))) == MANY - 1
+    assert len(downstream("t00000", successors(chain), is_open=lambda _: True)) == MANY - 1
 
 
 def test_a_chain_of_ten_thousand_tasks_may_be_closed_to_a_circle_and_is_refused() -> None:

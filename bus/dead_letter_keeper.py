@@ -19,6 +19,8 @@ from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
+_LONGEST = 1_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
@@ -116,11 +118,15 @@ def _died_at(headers: Mapping[str, object]) -> datetime:
 
 
 def _text(value: object) -> str:
-    return str(value).replace("\0", "\ufffd")  # PostgreSQL keeps no NUL in a text
+    # PostgreSQL keeps no NUL in a text, and no long one in an index.
+    return str(value)[:_LONGEST].replace("\0", "\ufffd")
 
 
 def _as_json(members: Mapping[str, object]) -> Mapping[str, object]:
-    raw = orjson.dumps(members, default=str).replace(rb"\u0000", rb"\ufffd")
+    try:
+        raw = orjson.dumps(members, default=str).replace(rb"\u0000", rb"\ufffd")
+    except orjson.JSONEncodeError:  # nested too deeply
+        return {"unreadable": _text(members)}
     return cast("Mapping[str, object]", orjson.loads(raw))
 
 

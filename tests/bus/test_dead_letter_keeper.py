@@ -144,6 +144,13 @@ async def test_what_the_broker_itself_gave_up_has_a_reason_as_well(
     assert (letter.message_id, letter.body) == ("w-1", b"work")
 
 
+def nested(depth: int) -> dict[str, object]:
+    headers: dict[str, object] = {}
+    for _ in range(depth):
+        headers = {"in": headers}
+    return headers
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -155,6 +162,8 @@ async def test_what_the_broker_itself_gave_up_has_a_reason_as_well(
         {"x-death": ["not a table"]},
         {"x-death": [{"reason": "rejected", "routing-keys": "none"}]},
         {"x-death": [{"reason": 7}]},
+        {REASON: "".join(map(str, range(4_000)))},
+        nested(300),
         {"deep": {"list": [1, {"x": bytearray(b"\xff\x00")}]}, "number": 2**63 - 1, "none": None},
     ],
     ids=[
@@ -166,6 +175,8 @@ async def test_what_the_broker_itself_gave_up_has_a_reason_as_well(
         "x-death holds text",
         "keys are text",
         "reason is a number",
+        "reason is a book",
+        "a deep pit",
         "nested",
     ],
 )

@@ -77,7 +77,7 @@ class PostgresStore:
             positions = await self._call(lambda: self._events.insert_events(stored))
         except IntegrityError as error:
             raise StreamMoved from error
-        self._recent.add(events, positions)
+        self._recent.add(events, positions, [len(each.state) for each in stored])
         self._wake()
         return positions
 

@@ -36,8 +36,6 @@ async def run(settings: Settings) -> None:
         connecting = asyncio.create_task(connect(url, name="api.probe"))
         stack.push_async_callback(_close, connecting)
         recorder = Recorder(store, clock)
-        recording = asyncio.create_task(recorder.run(), name="recorder")
-        stack.callback(recording.cancel)
         deps = Deps(
             views=pool,
             record=recorder.record,
@@ -65,7 +63,11 @@ async def run(settings: Settings) -> None:
                 h11_max_incomplete_event_size=64 * 1024,
             )
         )
-        await _serve(server)
+        # Were the recorder to fail unseen, every command would wait for ever.
+        async with asyncio.TaskGroup() as tasks:
+            recording = tasks.create_task(recorder.run(), name="recorder")
+            await _serve(server)
+            recording.cancel()
 
 
 async def _serve(server: uvicorn.Server) -> None:

@@ -77,6 +77,9 @@ class Depths(Protocol):
 class _Heard:
     since: datetime
     agents: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    voices: set[str] = field(default_factory=set[str])
+    """The agents that were heard, and not only taken for alive."""
+
     attempts: dict[AttemptKey, datetime] = field(default_factory=dict[AttemptKey, datetime])
     news: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
     health: dict[str, Health] = field(default_factory=dict[str, Health])
@@ -109,6 +112,7 @@ class LeaseKeeper:
         """Take note of a heartbeat."""
         now = self._clock.now()
         self._heard.agents[heartbeat.agent_id] = now
+        self._heard.voices.add(heartbeat.agent_id)
         self._heard.news[heartbeat.agent_id] = heartbeat
         for task in heartbeat.tasks:
             self._heard.attempts[(task.run_id, task.task_id, task.epoch)] = now
@@ -182,7 +186,9 @@ class LeaseKeeper:
         for agent_id, at in self._heard.agents.items():
             is_silent = now - at > self._lease
             health: Health = "offline" if is_silent else "healthy"
-            if self._heard.health.get(agent_id, "healthy") == health:
+            # What was told before this keeper began, only the record knows: it passes over repeats.
+            is_assumed = not is_silent and agent_id not in self._heard.voices
+            if is_assumed or self._heard.health.get(agent_id) == health:
                 continue
             reason = f"no heartbeat since {at:%H:%M:%S} UTC" if is_silent else "heard again"
             status = AgentStatus(
@@ -214,6 +220,8 @@ class LeaseKeeper:
             for agent_id, at in heard.agents.items()
             if at > old or heard.health.get(agent_id) != "offline"
         }
+        heard.voices &= heard.agents.keys()
+        heard.health = {name: told for name, told in heard.health.items() if name in heard.agents}
 
 
 def _lost(attempt: Attempt, now: datetime) -> Report[AnyReport]:

@@ -244,6 +244,25 @@ async def test_a_silent_agent_is_offline_until_it_is_heard_again(scene: Scene) -
     assert (agent.lifecycle, agent.health) == ("ready", "healthy")
 
 
+async def test_an_agent_that_was_offline_when_the_keeper_began_is_healthy_when_it_is_heard(
+    scene: Scene,
+) -> None:
+    scene.beat()
+    await scene.after(LEASE + 1)
+    scene.world.seen_at = {"ann": scene.clock.now()}
+    running = asyncio.create_task(scene.keeper.run())  # begins with nothing heard
+    await asyncio.sleep(0)
+    await scene.after(1)
+    assert scene.types("agent:ann").count("agent.status") == 1  # nobody has heard it yet
+    scene.beat()
+    await scene.after(1)
+    agent, _ = await scene.world.store.load("agent:ann")
+    assert isinstance(agent, Agent)
+    assert agent.health == "healthy"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_health_that_could_not_be_recorded_is_told_again(scene: Scene) -> None:
     scene.beat()
 
@@ -283,7 +302,7 @@ async def test_sightings_are_forgotten_when_they_cannot_matter(scene: Scene) -> 
     await scene.after(LEASE * 10)
     await scene.after(1)
     heard = scene.keeper._heard  # pyright: ignore[reportPrivateUsage] # memory has no other face
-    assert (heard.attempts, heard.agents) == ({}, {})
+    assert (heard.attempts, heard.agents, heard.health) == ({}, {}, {})
 
 
 async def test_the_keeper_judges_on_through_an_outage(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """The command ``taskloom``. A verb is one file here and one line below."""
 
+import logging
 import os
 import sys
 from typing import NoReturn
@@ -50,6 +51,9 @@ app.command()(version.version)
 
 def main() -> NoReturn:
     """Run the command and end the process."""
+    for library in ("aio_pika", "aiormq"):
+        # Where no log is configured, Python would print their warnings; we say them in our words.
+        logging.getLogger(library).addHandler(logging.NullHandler())
     try:
         app()
     except BrokenPipeError:

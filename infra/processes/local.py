@@ -12,7 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import aio_pika
+from aiormq.exceptions import AMQPError
+
 from agents.kit.identity import name_of
+from bus.connect import with_heartbeat, without_password
 from domain.errors import TaskloomError
 from domain.values import Role
 from infra.processes import address
@@ -20,6 +24,7 @@ from infra.processes.address import Address
 from infra.processes.children import Program
 from infra.processes.nursery import COMMAND, Nursery
 from infra.processes.supervisor import Supervisor
+from infra.services.errors import ServiceUnavailable
 from infra.services.ports import free_port, is_free
 from infra.settings import Settings
 
@@ -29,6 +34,8 @@ CORE = ("coordinator", "projector", "api")
 PLANNERS = ("meta_planner", "meta", "cad", "sim", "comp", "supp")
 WORKERS = ("meta", "cad", "sim", "comp", "supp", "noop")
 BROKER = "broker"
+BROKER_ANSWERS_IN = 10.0
+"""Seconds."""
 
 
 class Interrupted(TaskloomError):
@@ -91,6 +98,8 @@ async def with_stack(
         services.push_async_callback(supervisor.stop)
         services.callback(address.forget, state_dir)
         env = {"TASKLOOM_STATE_DIR": str(state_dir)}
+        if settings.amqp.url is not None:
+            await _require_broker(settings.amqp.url)
         told("starting PostgreSQL" if settings.db.dsn is None else "upgrading the database")
         async with asyncio.TaskGroup() as tasks:
             database = tasks.create_task(_database(settings, supervisor, services))
@@ -128,6 +137,25 @@ async def with_stack(
         stack.write_down()
         return await work(stack)
     raise Interrupted
+
+
+async def _require_broker(url: str) -> None:
+    """Look whether the broker is there: every process would wait for it, without a word to anybody.
+
+    Raises:
+        ServiceUnavailable: It is not.
+    """
+    try:
+        async with asyncio.timeout(BROKER_ANSWERS_IN):
+            connection = await aio_pika.connect(with_heartbeat(url, name="taskloom"))
+            await connection.close()
+    except (AMQPError, OSError, TimeoutError) as error:
+        raise ServiceUnavailable(
+            "broker",
+            f"{without_password(url)} cannot be used ({str(error) or type(error).__name__});"
+            " start it, correct TASKLOOM_AMQP__URL and its virtual host,"
+            " or unset it to use the embedded broker",
+        ) from error
 
 
 async def _database(

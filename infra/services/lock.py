@@ -31,7 +31,7 @@ class FolderLock:
             owner = os.pread(handle, 32, 0).decode().strip() or "unknown"
             os.close(handle)
             raise ServiceUnavailable(
-                self._name,
+                "state folder",
                 f"{self._path.parent} is in use by process {owner}; stop that one first"
                 " or choose another TASKLOOM_STATE_DIR",
             ) from error

@@ -72,6 +72,15 @@ def test_without_a_stack_the_message_says_how_to_get_one(shell: Shell) -> None:
     assert "TASKLOOM_DB__DSN" in seen.out
 
 
+def test_a_broker_that_is_not_there_ends_it_before_anything_is_started(shell: Shell) -> None:
+    away = Shell(folder=shell.folder, env={"TASKLOOM_AMQP__URL": "amqp://guest:x@127.0.0.1:1/"})
+    ended = away.run("demo")
+    assert ended.code == 6
+    assert ended.err.count("\n") == 1
+    assert "TASKLOOM_AMQP__URL" in ended.err
+    assert "guest" not in ended.err
+
+
 def test_where_no_process_runs_nothing_is_alive(shell: Shell) -> None:
     assert shell.run("doctor", "--live").code == 1
 

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, FastAPI
 
-from api import agents, events, executions, plans, status
+from api import agents, events, executions, plans, status, tasks
 from api.bodies import StrictBodies
 from api.deps import Deps
-from api.problems import answer_problems
+from api.problems import PROBLEMS, answer_problems
 
 PREFIX = "/api/v1"
 
@@ -14,14 +14,21 @@ def create_app(deps: Deps) -> FastAPI:
     """Return the app that answers from views and records what it is told."""
     app = FastAPI(
         title="Taskloom",
+        description=(
+            "A goal becomes a plan, a plan is carried out as an execution, an execution has tasks,"
+            " a task has a result. What goes wrong is answered as `application/problem+json`"
+            " with a stable `code`. The header `Taskloom-Position` tells which event an answer"
+            " reflects; ask with `min_position` to read your own writes."
+        ),
         version=deps.version,
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=f"{PREFIX}/docs",
         redoc_url=None,
+        responses=PROBLEMS,
     )
     app.state.deps = deps
     api = APIRouter(prefix=PREFIX)
-    for part in (plans, executions, agents, events, status):
+    for part in (plans, executions, tasks, agents, events, status):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(status.probes)

@@ -23,6 +23,40 @@ RETRY_AFTER = 1
 """Seconds after which the same request may succeed."""
 
 
+_TEXT = {"type": "string"}
+_PROBLEM = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "code": {**_TEXT, "description": "Stable; README.md lists all."},
+        "detail": _TEXT,
+        "errors": {
+            "description": "Where fields are wrong.",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"pointer": _TEXT, "code": _TEXT, "detail": _TEXT},
+            },
+        },
+    },
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": description,
+        "content": {CONTENT_TYPE: {"schema": _PROBLEM}},
+    }
+    for status, description in (
+        ("4XX", "It was refused; `code` says why."),
+        ("5XX", "It could not be answered; after 503, ask again."),
+    )
+}
+"""What every endpoint may answer, for the API's description."""
+
+
 def status_of(error: TaskloomError) -> HTTPStatus:
     """Return the HTTP status that an error becomes."""
     match error:
@@ -101,12 +135,15 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _http(request: Request, error: Exception) -> Response:
-    del request
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "-")
-    answer = problem(status, code, str(error.detail))
+    detail = str(error.detail)
+    if detail == status.phrase and status in (404, 405):
+        asked = f"{request.method} {request.url.path}"
+        detail = f"there is no {asked}; /api/v1/docs shows what there is"
+    answer = problem(status, code, detail)
     answer.headers.update(error.headers or {})
     return answer
 

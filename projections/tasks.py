@@ -216,6 +216,19 @@ async def read_tasks(connection: Connection, run_id: str) -> Sequence[TaskRow]:
         return await cursor.fetchall()
 
 
+async def read_page(
+    connection: Connection, run_id: str, *, status: TaskStatus | None, limit: int, offset: int
+) -> Sequence[TaskRow]:
+    """Return some tasks of a run, in the order of its graph."""
+    async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
+        await cursor.execute(
+            "select * from views.tasks_1 where run_id = %s and (%s::text is null or status = %s)"
+            " order by number, task_id limit %s offset %s",
+            [run_id, status, status, limit, offset],
+        )
+        return await cursor.fetchall()
+
+
 async def read_task(connection: Connection, run_id: str, task_id: str) -> TaskRow | None:
     """Return one task of a run, or None where there is none."""
     async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:

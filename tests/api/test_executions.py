@@ -190,3 +190,29 @@ async def test_agents_show_what_they_did(system: System) -> None:
         "total": 0,
     }
     assert (await system.http.get("/api/v1/agents/nobody")).status_code == 404
+
+
+async def test_tasks_are_shown_with_their_results(system: System) -> None:
+    run_id, _ = await started(system, await a_plan(system))
+    await system.say(TaskStarted(**attempt(run_id, "task_001")))
+    said = TaskCompleted(**attempt(run_id, "task_001"), result={"mass_kg": 0.78})
+    position = (await system.say(said)).position
+    seen = {"min_position": position}
+    tasks = f"/api/v1/executions/{run_id}/tasks"
+
+    listed = (await system.http.get(tasks, params=seen)).json()["tasks"]
+    assert [task["task_id"] for task in listed] == ["task_001", "task_002", "task_003"]
+    assert [task["result"] for task in listed] == [{"mass_kg": 0.78}, None, None]
+    assert listed[0]["agent_id"] == "cad_agent_001"
+
+    done = (await system.http.get(tasks, params=seen | {"status": "completed"})).json()["tasks"]
+    assert done == listed[:1]
+    second = (await system.http.get(tasks, params=seen | {"limit": 1, "offset": 1})).json()
+    assert second["tasks"] == listed[1:2]
+    assert (await system.http.get(f"{tasks}/task_001", params=seen)).json() == listed[0]
+
+    unknown = await system.http.get(f"{tasks}/task_999")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-task")
+    for path in ("tasks", "tasks/task_001"):
+        unknown = await system.http.get(f"/api/v1/executions/exec_nobody/{path}")
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-run")

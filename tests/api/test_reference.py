@@ -25,6 +25,20 @@ async def test_the_endpoints_are_those_of_the_table(front: httpx2.AsyncClient) -
     assert listed == there
 
 
+async def test_the_description_tells_the_form_of_refusals(front: httpx2.AsyncClient) -> None:
+    schema = (await front.get("/api/v1/openapi.json")).json()
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            assert "application/problem+json" in operation["responses"]["4XX"]["content"]
+
+
+async def test_a_path_that_is_not_there_is_told_where_to_look(front: httpx2.AsyncClient) -> None:
+    answer = await front.get("/")
+    assert answer.status_code == 404
+    assert "/api/v1/docs" in answer.json()["detail"]
+
+
 def test_every_refusal_has_its_place_in_the_table() -> None:
     rows = re.findall(r"^\| (\d{3}) \| (.+) \|$", README, re.MULTILINE)
     listed = {code: int(status) for status, codes in rows for code in re.findall("`(.+?)`", codes)}

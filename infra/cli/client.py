@@ -78,9 +78,6 @@ def _problem(answer: httpx2.Response) -> Exception:
     try:
         problem = cast("dict[str, Any]", answer.json())
         detail = str(problem.get("detail") or problem.get("title") or detail)
-        for one in cast("list[dict[str, Any]]", problem.get("errors") or [])[:3]:
-            where = one.get("pointer") or one.get("field") or one.get("loc") or ""
-            detail += f"; {where} {one.get('detail') or one.get('message') or ''}".rstrip()
     except (ValueError, AttributeError):
         pass
     match answer.status_code:

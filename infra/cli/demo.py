@@ -37,16 +37,20 @@ def demo(keep: Keep = False, as_json: AsJson = False) -> None:
 def _say_how_to_look_further(progress: "Progress", where: "Address") -> None:
     from urllib.parse import urlsplit
 
-    from infra.cli.output import say
+    from infra.cli.output import called, say
 
     run_id = progress.execution.run.id if progress.execution else progress.plan_id
-    say("\nlook further:")
-    say(f"  taskloom replay {run_id}     event by event")
-    say(f"  taskloom replay {progress.plan_id} --json   as JSON lines")
-    say("  taskloom events tail        everything that was recorded")
-    say("  taskloom up                 the same stack, to stay; /api/v1/docs explains its API")
+    command = called()
+    hints = {
+        f"{command} replay {run_id}": "event by event",
+        f"{command} replay {progress.plan_id} --json": "as JSON lines",
+        f"{command} events tail": "everything that was recorded",
+        f"{command} up": "the same stack, to stay; /api/v1/docs explains its API",
+    }
     if not where.is_embedded_broker:
         host = urlsplit(where.amqp_url).hostname
-        say(
-            f"  http://{host}:15672         the management console: every exchange and queue, empty"
-        )
+        hints[f"http://{host}:15672"] = "the management console: every exchange and queue, empty"
+    say("\nlook further:")
+    widest = max(map(len, hints))
+    for hint, why in hints.items():
+        say(f"  {hint:{widest}}  {why}")

@@ -1,7 +1,9 @@
 """What is printed: results on stdout, messages on stderr, JSON where it is asked for."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -23,6 +25,14 @@ def out() -> "Console":
 def say(message: str) -> None:
     """Tell the person something that is not a result."""
     print(message, file=sys.stderr, flush=True)
+
+
+def called() -> str:
+    """Return the command as whoever called it wrote it, to be pasted: perhaps it is not on PATH."""
+    name = Path(sys.argv[0])
+    if name.name != "taskloom" or shutil.which(name.name) == str(name.absolute()):
+        return "taskloom"
+    return sys.argv[0]
 
 
 def print_json(value: object) -> None:

@@ -163,6 +163,7 @@ def _move(phase: Phase, before: Run, event: RunEvent, at: datetime) -> None:
             return
         case TaskCompleted(result=result) if new == "completed":
             phase.results[task_id] = result
+            phase.reasons.pop(task_id, None)  # an attempt failed, the task did not
         case TaskFailed(reason=reason):
             phase.reasons[task_id] = reason
         case TaskSkipped(because=because):

@@ -1,14 +1,19 @@
 """What a plan has led to, for a person to check, or as JSON."""
 
+import json
 from collections import Counter
 from typing import Any
 
 from domain.tasks import Task
+from domain.values import JsonObject
 from infra.cli.output import out, print_table, seconds, table
 from infra.cli.progress import Phase, Progress
 
 MOST = 60
 """Lines of a table; a graph of thousands is not for the eye."""
+
+WIDEST = 100
+"""Characters of a result that says nothing in short."""
 
 
 def as_json(progress: Progress) -> dict[str, Any]:
@@ -118,27 +123,33 @@ def _show_deliverables(progress: Progress, phase: Phase) -> None:
     marked = {task.id for task in tasks if task.deliverable}
     plan = progress.plan
     if plan is not None and len(plan.tasks) <= MOST:
-        tasks = [task for task in plan.tasks if "summary" in phase.results.get(task.id, {})]
+        tasks = [task for task in plan.tasks if phase.results.get(task.id)]
     if not tasks:
         return
     made = table("", "task", "agent", "what was found")
     for task in tasks[:MOST]:
-        summary = str(phase.results.get(task.id, {}).get("summary", ""))
-        made.add_row(
-            "★" if task.id in marked else "", f"{task.id} {task.name}", task.agent, summary
-        )
+        found = _in_short(phase.results.get(task.id, {}))
+        made.add_row("★" if task.id in marked else "", f"{task.id} {task.name}", task.agent, found)
     print_table(made)
     if marked:
         out().print(f"★ {len(marked)} deliverables: what the goal asked for\n")
 
 
+def _in_short(result: JsonObject) -> str:
+    """Return what a result says of itself, else its JSON as far as a line goes."""
+    if "summary" in result:
+        return str(result["summary"])
+    text = json.dumps(result, ensure_ascii=False) if result else ""
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+
+
 def _deliverables(progress: Progress) -> list[Task]:
-    """Return what the goal asked for; where nothing is marked, whatever has something to say."""
+    """Return what the goal asked for; where nothing is marked, whatever has a result."""
     plan, phase = progress.plan, progress.execution
     if plan is None or phase is None:
         return []
     marked = [task for task in plan.tasks if task.deliverable]
-    return marked or [task for task in plan.tasks if "summary" in phase.results.get(task.id, {})]
+    return marked or [task for task in plan.tasks if phase.results.get(task.id)]
 
 
 def _messages(counts: Counter[str]) -> dict[str, int]:

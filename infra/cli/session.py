@@ -13,7 +13,7 @@ from infra.cli.failures import FinishedFailed
 from infra.cli.follow import follow, limited, require_success, submit
 from infra.cli.formats.files import Wanted
 from infra.cli.log import last_position
-from infra.cli.output import print_json, say
+from infra.cli.output import called, print_json, say
 from infra.cli.progress import Progress
 from infra.cli.results import as_json, show, show_failures
 from infra.processes import address
@@ -57,7 +57,13 @@ async def carry_out(settings: Settings, session: Session) -> None:
     with closing(choose()) as display:
         if running is not None and not session.always_fresh:
             display.tell(f"using the stack at {running.api_url}")
-            progress = await _follow(running, session, display)
+            plans: list[str] = []
+            try:
+                progress = await _follow(running, session, display, submitted=plans.append)
+            except TimeoutError as error:
+                for plan_id in plans:
+                    error.add_note(f"it goes on: `{called()} plan watch {plan_id}`")
+                raise
             display.close()
             _show(progress, session, running)
             return
@@ -93,7 +99,13 @@ async def _on_new_stack(stack: LocalStack, session: Session, display: Display) -
         await asyncio.wait({following, watching})
 
 
-async def _follow(where: Address, session: Session, display: Display) -> Progress:
+async def _follow(
+    where: Address,
+    session: Session,
+    display: Display,
+    *,
+    submitted: Callable[[str], None] = lambda _: None,
+) -> Progress:
     async with (
         limited(session.timeout),
         PostgresStore(where.dsn, pool_max=2) as store,
@@ -104,7 +116,9 @@ async def _follow(where: Address, session: Session, display: Display) -> Progres
         display.tell("waiting for the API")
         answer = await submit(client, session.wanted, patience=PATIENCE)
         display.tell("waiting for the first event")
-        return await follow(str(answer["plan_id"]), log, display, after=position)
+        plan_id = str(answer["plan_id"])
+        submitted(plan_id)
+        return await follow(plan_id, log, display, after=position)
 
 
 def _show(progress: Progress, session: Session, where: Address) -> None:

@@ -44,10 +44,13 @@ async def _stay(stack: "LocalStack") -> None:
     import asyncio
 
     from infra.cli.client import answers
+    from infra.cli.output import called
 
     where = stack.address
     _tell(f"PostgreSQL  {'private: ' if where.is_private_database else ''}{stack.postgres}")
-    _tell(f"broker      {'embedded' if where.is_embedded_broker else _place(where.amqp_url)}")
+    # The password of the embedded broker is no secret, and agents of others need the whole URL.
+    broker = where.amqp_url if where.is_embedded_broker else _place(where.amqp_url)
+    _tell(f"broker      {'embedded: ' if where.is_embedded_broker else ''}{broker}")
     for one in stack.supervisor.status():
         _tell(f"{one.name:26}process {one.pid}")
     if "api" in where.pids:
@@ -55,7 +58,8 @@ async def _stay(stack: "LocalStack") -> None:
             lambda: answers(f"{where.api_url}/readyz"), "the API is ready"
         )
         _tell(f"API         {where.api_url}/api/v1, explained at {where.api_url}/api/v1/docs")
-    _tell("submit      taskloom plan submit FILE, or taskloom run FILE, in another shell")
+    command = called()
+    _tell(f"submit      {command} plan submit FILE, or {command} run FILE, in another shell")
     _tell(f"logs        {stack.supervisor.logs}; Ctrl-C stops everything")
     before = {one.name: one for one in stack.supervisor.status()}
     while True:
@@ -75,8 +79,10 @@ def _has_changed(old: "Status", new: "Status") -> bool:
 
 def _words(status: "Status") -> str:
     if status.pid is not None:
-        return f"process {status.pid}, restarted {status.restarts} times"
-    return f"{status.condition}, last exit {status.last_exit} ({status.log})"
+        times = "once" if status.restarts == 1 else f"{status.restarts} times"
+        return f"process {status.pid}, restarted {times}"
+    last = "" if status.last_exit is None else f", last exit {status.last_exit}"
+    return f"{status.condition}{last} ({status.log})"
 
 
 def _place(url: str) -> str:

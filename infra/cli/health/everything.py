@@ -54,4 +54,4 @@ def _binaries(settings: Settings) -> Finding:
             "no PostgreSQL to start",
             "install PostgreSQL, or set TASKLOOM_DB__DSN to a server",
         )
-    return ok("embedded parts", f"PostgreSQL {found.major} from {found.source}")
+    return ok("embedded parts", found.source)

@@ -50,7 +50,7 @@ async def look_at_work(opened: Record) -> list[Finding]:
     oldest = min((one.since for one in waiting), default=None)
     age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
     started = len(attempts) - len(waiting)
-    shown = f"{runs} runs; {started} tasks at work, {len(waiting)} wait for an agent"
+    shown = f"runs: {runs}; tasks at work: {started}, waiting for an agent: {len(waiting)}"
     if age > LONG:
         kinds = Counter(one.agent_type for one in waiting).most_common(3)
         names = ", ".join(f"{kind} ({count})" for kind, count in kinds)

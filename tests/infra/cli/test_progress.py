@@ -120,3 +120,13 @@ def test_events_of_other_plans_pass_by() -> None:
     )  # fmt: skip
     assert not was_ours
     assert dict(progress.counts) == before
+
+
+def test_a_task_that_failed_once_and_was_done_then_has_no_reason() -> None:
+    failed = TaskFailed(
+        run_id=RUN, task_id="a", epoch=1, agent_id="cad", error_class="transient", reason="later"
+    )
+    completed = TaskCompleted(run_id=RUN, task_id="a", epoch=2, agent_id="cad", result={})
+    phase = heard([*BEGINNING, failed, dispatched("a", 2), started("a", 2), completed]).execution
+    assert phase is not None
+    assert phase.reasons == {}

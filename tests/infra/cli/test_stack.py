@@ -108,6 +108,7 @@ def test_what_takes_too_long_is_left_alone_with_124(stack: Shell) -> None:
     ended = stack.run("run", given(stack, "slow.json", {"tasks": [slow]}), "--timeout", "1")
     assert ended.code == 124
     assert "not ended within 1 s" in ended.err
+    assert "plan watch plan_" in ended.err
 
 
 def test_a_graph_with_a_cycle_is_refused_before_anything_is_sent(stack: Shell) -> None:

@@ -9,7 +9,7 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import AMQPError
 
-from agents.agent import Agent, Work
+from agents.agent import Agent, CannotBeDone, TryAgain, Work
 from agents.kit.acks import Acks
 from agents.kit.ended import Attempt, Ended
 from agents.kit.gate import Gate
@@ -183,7 +183,10 @@ class Carrier:
                 raise
             return failed(task, agent_id, error)  # the agent's own function cancelled itself
         except (Exception, SystemExit) as error:  # noqa: BLE001, RUF100 # it may raise anything
-            log.info("task.failed", run=task.run_id, task=task.task_id, exc_info=error)
+            # What the agent raises on purpose needs no trace, what nobody foresaw does.
+            trace = None if isinstance(error, CannotBeDone | TryAgain) else error
+            why = str(error) or type(error).__name__
+            log.info("task.failed", run=task.run_id, task=task.task_id, why=why, exc_info=trace)
             return failed(task, agent_id, error)
         return completed(task, agent_id, result)
 

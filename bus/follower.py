@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 _FIRST_PAUSE = 0.1
 
-Handle = Callable[[Sequence[Recorded[Event]]], Awaitable[None]]
+Hear = Callable[[Sequence[Recorded[Event]]], Awaitable[None]]
 """Does what a batch of events asks for; when it returns, the follower's position moves."""
 
 
@@ -22,10 +22,10 @@ class Follower:
     """Feeds the log to a function, batch by batch."""
 
     def __init__(
-        self, name: str, handle: Handle, *, events: Log, positions: Positions, batch: int = 500
+        self, name: str, hear: Hear, *, events: Log, positions: Positions, batch: int = 500
     ) -> None:
         self.name = name
-        self._handle = handle
+        self._hear = hear
         self._log = events
         self._positions = positions
         self._batch = batch
@@ -49,7 +49,7 @@ class Follower:
                 # The wake-up is a courtesy: what it misses is found a second later.
                 await self._log.wait(1.0)
                 continue
-            await self._handle(events)
+            await self._hear(events)
             position = events[-1].position
             await self._positions.advance(self.name, position)
             self._pause = _FIRST_PAUSE

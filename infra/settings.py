@@ -4,6 +4,7 @@
 on in parts: no other package imports it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
@@ -90,3 +91,19 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
     """The least level that is logged."""
+
+
+def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return variables that set nothing for want of an underscore, with the names that would."""
+    parts: dict[str, type[BaseModel]] = {
+        "db": Database,
+        "amqp": Broker,
+        "http": Http,
+        "agents": Agents,
+    }
+    meant = {
+        f"TASKLOOM_{part}_{name}".upper(): f"TASKLOOM_{part}__{name}".upper()
+        for part, model in parts.items()
+        for name in model.model_fields
+    }
+    return {name: meant[name] for name in environment if name in meant}

@@ -26,7 +26,7 @@ from infra.processes.nursery import COMMAND, Nursery
 from infra.processes.supervisor import Supervisor
 from infra.services.errors import ServiceUnavailable
 from infra.services.ports import free_port, is_free
-from infra.settings import Settings
+from infra.settings import Settings, misspelt
 
 T = TypeVar("T")
 
@@ -98,6 +98,8 @@ async def with_stack(
         services.push_async_callback(supervisor.stop)
         services.callback(address.forget, state_dir)
         env = {"TASKLOOM_STATE_DIR": str(state_dir)}
+        for name, meant in misspelt(os.environ).items():
+            told(f"{name} sets nothing; did you mean {meant}?")
         if settings.amqp.url is not None:
             await _require_broker(settings.amqp.url)
         told("starting PostgreSQL" if settings.db.dsn is None else "upgrading the database")

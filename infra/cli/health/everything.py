@@ -1,5 +1,7 @@
 """Looks at everything, in the order in which one part needs the other."""
 
+import os
+
 from domain.errors import Unavailable
 from infra.cli.health.database import look_at_database
 from infra.cli.health.findings import Finding, fail, ok, warn
@@ -10,13 +12,17 @@ from infra.cli.target import database
 from infra.migrations import pending
 from infra.processes import address
 from infra.services.binaries import choose
-from infra.settings import Settings
+from infra.settings import Settings, misspelt
 
 
 async def look(settings: Settings) -> list[Finding]:
     """Return what is found, whatever fails on the way."""
     running = address.read(settings.state_dir)
-    findings = [_stack(settings, running), _binaries(settings)]
+    findings = [
+        warn("settings", f"{name} sets nothing", f"did you mean {meant}?")
+        for name, meant in misspelt(os.environ).items()
+    ]
+    findings += [_stack(settings, running), _binaries(settings)]
     try:
         async with database(settings) as dsn:
             findings += await look_at_database(dsn)

@@ -93,6 +93,11 @@ def test_settings_that_make_no_sense_are_one_line(shell: Shell) -> None:
     assert "http.port" in ended.err
 
 
+def test_a_setting_that_wants_an_underscore_is_told_its_name(shell: Shell) -> None:
+    wrong = Shell(folder=shell.folder, env={"TASKLOOM_AMQP_URL": "amqp://127.0.0.1:1/"})
+    assert "did you mean TASKLOOM_AMQP__URL?" in wrong.run("doctor").out
+
+
 def test_the_schema_is_made_and_shown(shell: Shell, empty_database: str) -> None:
     there = Shell(folder=shell.folder, env={"TASKLOOM_DB__DSN": empty_database})
     assert there.run("db", "current").code == 1

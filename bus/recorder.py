@@ -7,26 +7,22 @@ on its way is found again by the ids of its events.
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 import structlog
 
 from bus.ports import Clock, Store, StreamMoved
+from bus.states import MOST_PARTS, Known, States
 from domain.deciders import ForeignReport, decider_of
 from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report, derived_id
 
 log = structlog.get_logger(__name__)
-
-SNAPSHOT_EVERY = 500
-"""A stream is kept as a snapshot after so many events, or as many as its state has parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,29 +66,25 @@ class _Said:
     based_on: int = 0
 
 
-@dataclass(slots=True)
-class _Cached:
-    state: Any
-    version: int
-    kept: int
-    """The version of the snapshot."""
-
-
 class Recorder:
     """Decides and appends what is said, one group after the other."""
 
     def __init__(
-        self, store: Store, clock: Clock, *, group: int = 500, streams: int = 1_000, tries: int = 6
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        group: int = 500,
+        most_parts: int = MOST_PARTS,
+        tries: int = 6,
     ) -> None:
         self._store = store
         self._clock = clock
         self._group = group
-        self._streams = streams
         self._tries = tries
-        self._cache: OrderedDict[str, _Cached] = OrderedDict()
+        self._states = States(store, most_parts=most_parts)
         self._said: deque[_Said] = deque()
         self._something = asyncio.Event()
-        self._keeping: set[asyncio.Task[None]] = set()
 
     async def record(self, report: Report[AnyReport]) -> Outcome:
         """Record one report and return what it led to, after it is durable.
@@ -119,8 +111,7 @@ class Recorder:
         finally:
             for said in self._said:
                 said.answer.cancel()
-            for task in self._keeping:
-                task.cancel()
+            self._states.close()
 
     def _hear(self, report: Report[AnyReport]) -> asyncio.Future[Outcome]:
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -162,64 +153,41 @@ class Recorder:
                 return False
             for said in group:
                 said.events = [replace(event, position=next(positions)) for event in said.events]
-        self._cache.update(changed)
+        self._states.learn(changed)
         for said in group:
             _answer(said)
-        self._keep_snapshots(changed)
         return True
 
     async def _load(self, group: Sequence[_Said]) -> set[str]:
-        """Have the states of a group in the cache, and return the streams that were not there."""
-        loaded: set[str] = set()
-        for stream in {said.report.stream: None for said in group}:
-            if stream in self._cache:
-                self._cache.move_to_end(stream)
-                continue
-            try:
-                state, version = await self._store.load(stream)
-            except (Refused, UnreadableStream) as error:
-                _fail_stream(group, stream, error)
-                continue
-            self._cache[stream] = _Cached(state, version, version)
-            loaded.add(stream)
-        while len(self._cache) > self._streams + len(group):
-            self._cache.popitem(last=False)
+        """Have the states of a group at hand, and return the streams that were not before."""
+        loaded, unreadable = await self._states.load(said.report.stream for said in group)
+        for stream, error in unreadable.items():
+            _fail_stream(group, stream, error)
         return loaded
 
     async def _has_missed(self, group: Sequence[_Said], *, proven: AbstractSet[str]) -> bool:
         """Drop states that others have moved on from, where no append would show it.
 
-        What leads to no event is answered from the cache alone: a refusal must not rest on a state
+        What leads to no event is answered from memory alone: a refusal must not rest on a state
         that was true once.
         """
         silent = {said.report.stream for said in group if not said.answer.done()} - proven
+        return await self._states.forget_outdated(silent)
 
-        async def is_current(stream: str) -> bool:
-            with suppress(UnreadableStream):  # loading it again tells whom it concerns
-                return not await self._store.read(stream, after=self._cache[stream].version)
-            return False
-
-        ordered = sorted(silent)
-        current = await asyncio.gather(*map(is_current, ordered))
-        missed = [stream for stream, is_same in zip(ordered, current, strict=True) if not is_same]
-        for stream in missed:
-            self._cache.pop(stream)
-        return bool(missed)
-
-    def _decide_all(self, group: Sequence[_Said]) -> dict[str, _Cached]:
+    def _decide_all(self, group: Sequence[_Said]) -> dict[str, Known]:
         """Decide each report on the state that those before it lead to, and return the states."""
         now = self._clock.now()
-        changed: dict[str, _Cached] = {}
+        changed: dict[str, Known] = {}
         for said in group:
             self._decide(said, changed, now)
         return changed
 
-    def _decide(self, said: _Said, changed: dict[str, _Cached], now: datetime) -> None:
+    def _decide(self, said: _Said, changed: dict[str, Known], now: datetime) -> None:
         said.events, said.refusal = [], None
         if said.answer.done():
             return
         report = said.report
-        current = changed.get(report.stream) or self._cache[report.stream]
+        current = changed.get(report.stream) or self._states[report.stream]
         said.based_on = current.version
         decider = decider_of(report.stream)
         try:
@@ -253,7 +221,7 @@ class Recorder:
         ]
         if events:
             version = current.version + len(events)
-            changed[report.stream] = _Cached(state, version, current.kept)
+            changed[report.stream] = Known(state, version, current.kept)
 
     async def _without_lost_commits(self, group: Sequence[_Said]) -> list[_Said]:
         """Answer the reports whose events are in the log after all, and return the others."""
@@ -263,7 +231,7 @@ class Recorder:
                 expected.setdefault(said.report.stream, said.based_on)
         found: dict[str, Recorded[Event]] = {}
         for stream, version in expected.items():
-            self._cache.pop(stream, None)
+            self._states.forget(stream)
             try:
                 tail = await self._store.read(stream, after=version)
             except UnreadableStream as error:
@@ -282,22 +250,6 @@ class Recorder:
             else:
                 waiting.append(said)
         return waiting
-
-    def _keep_snapshots(self, changed: dict[str, _Cached]) -> None:
-        for stream, cached in changed.items():
-            # As many events as the state has parts: then a snapshot costs each event the same.
-            parts = len(getattr(cached.state, "tasks", ()))
-            if cached.version - cached.kept < max(SNAPSHOT_EVERY, parts):
-                continue
-            cached.kept = cached.version
-            task = asyncio.create_task(self._keep(stream, cached.state, cached.version))
-            self._keeping.add(task)
-            task.add_done_callback(self._keeping.discard)
-
-    async def _keep(self, stream: str, state: Any, version: int) -> None:
-        # A snapshot is a cache: without it the stream is folded from further back.
-        with suppress(Unavailable):
-            await self._store.keep(stream, state, version)
 
 
 def _answer(said: _Said) -> None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from bus.recorder import SNAPSHOT_EVERY, Contended, Outcome, Poisonous, Recorder
+from bus.recorder import Contended, Outcome, Poisonous, Recorder
+from bus.states import SNAPSHOT_EVERY
 from domain.agent import AgentStatus
 from domain.deciders import ForeignReport
 from domain.errors import Refused, Unavailable, UnknownAgent, UnknownRun, UnreadableStream
@@ -261,8 +262,8 @@ async def test_a_stream_in_use_is_loaded_once(store: WatchedStore) -> None:
     assert sorted(store.loads) == ["agent:ann", "agent:bob"]
 
 
-async def test_no_more_streams_are_remembered_than_allowed(store: WatchedStore) -> None:
-    async with recording(store, streams=2, group=1) as recorder:
+async def test_no_more_is_remembered_than_allowed(store: WatchedStore) -> None:
+    async with recording(store, most_parts=2, group=1) as recorder:
         for name in "abcdea":
             await recorder.record(said(hello(name, "x"), report_id=f"r-{name}"))
     assert store.loads.count("agent:a") == 2

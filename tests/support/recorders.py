@@ -26,9 +26,9 @@ class SteppedClock:
 
 @asynccontextmanager
 async def recording(
-    store: Store, *, group: int = 500, streams: int = 1_000, tries: int = 6
+    store: Store, *, group: int = 500, most_parts: int = 200_000, tries: int = 6
 ) -> AsyncGenerator[Recorder]:
-    recorder = Recorder(store, SteppedClock(), group=group, streams=streams, tries=tries)
+    recorder = Recorder(store, SteppedClock(), group=group, most_parts=most_parts, tries=tries)
     running = asyncio.create_task(recorder.run())
     try:
         yield recorder

@@ -19,7 +19,7 @@ from bus.relay import Relay
 from bus.signals import Heartbeat
 from domain.agent import AgentStatus, Health, agent_stream
 from domain.errors import Refused, TaskloomError, Unavailable
-from domain.leases import Attempt, AttemptKey, Sightings, WorkKind, judge
+from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, WorkKind, judge
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report, derived_id
 from domain.run_events import TaskLost
@@ -115,7 +115,8 @@ class LeaseKeeper:
         self._heard.voices.add(heartbeat.agent_id)
         self._heard.news[heartbeat.agent_id] = heartbeat
         for task in heartbeat.tasks:
-            self._heard.attempts[(task.run_id, task.task_id, task.epoch)] = now
+            for agent_id in (heartbeat.agent_id, ANYBODY):
+                self._heard.attempts[(task.run_id, task.task_id, task.epoch, agent_id)] = now
 
     async def run(self) -> None:
         """Judge again and again until cancelled."""

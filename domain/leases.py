@@ -32,7 +32,7 @@ class Attempt:
     @property
     def key(self) -> "AttemptKey":
         """What names it in a heartbeat."""
-        return (self.run_id, self.task_id, self.epoch)
+        return (self.run_id, self.task_id, self.epoch, self.agent_id or ANYBODY)
 
     @property
     def kind(self) -> "WorkKind":
@@ -40,7 +40,11 @@ class Attempt:
         return (self.role, self.agent_type, self.lane)
 
 
-AttemptKey = tuple[str, str, int]
+AttemptKey = tuple[str, str, int, str]
+"""Run, task, epoch, and the agent that names it: only its holder keeps a started attempt alive."""
+
+ANYBODY = ""
+"""Stands for whoever names an attempt that nobody has started."""
 WorkKind = tuple[Role, AgentType, Lane]
 
 
@@ -66,7 +70,7 @@ class Sightings:
     """When each agent was heard last."""
 
     attempts: Mapping[AttemptKey, datetime]
-    """When each attempt was last named by an agent that holds it."""
+    """When each attempt was last named, by each agent and by anybody."""
 
 
 def judge(

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.leases import Attempt, AttemptKey, Sightings, Verdict, judge
+from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, Verdict, judge
 from tests.support.scenario import NOW
 
 LEASE = timedelta(seconds=10)
@@ -37,9 +37,12 @@ def seen(
     agent: timedelta | None = None,
     named: timedelta | None = None,
     since: timedelta = timedelta(hours=1),
+    namer: str = "ann",
 ) -> Sightings:
     """Return what was heard of ann and her attempt, so long ago."""
-    attempts: dict[AttemptKey, object] = {} if named is None else {("exec_1", "a", 1): NOW - named}
+    attempts: dict[AttemptKey, object] = {}
+    if named is not None:
+        attempts = {("exec_1", "a", 1, by): NOW - named for by in (namer, ANYBODY)}
     return Sightings(
         since=NOW - since,
         agents={} if agent is None else {"ann": NOW - agent},
@@ -112,13 +115,18 @@ def test_what_was_done_about_an_attempt_gives_it_another_lease() -> None:
     assert judged(waiting, seen(named=ago(11))) == "owed"
 
 
+def test_another_agent_does_not_keep_the_lease_of_a_holder_that_is_gone() -> None:
+    assert judged(attempt(), seen(named=ago(1), namer="bob")) == "lost"
+    assert judged(attempt(), seen(named=ago(1))) == "fine"
+
+
 def test_each_attempt_is_judged_on_its_own() -> None:
     attempts = [attempt(task_id=name) for name in "abc"]
-    sightings = Sightings(since=LONG_AGO, agents={}, attempts={("exec_1", "b", 1): NOW})
+    sightings = Sightings(since=LONG_AGO, agents={}, attempts={("exec_1", "b", 1, "ann"): NOW})
     verdict = judge(attempts, sightings, NOW, lease=LEASE, has_backlog=False)
     assert [each.task_id for each in verdict.lost] == ["a", "c"]
 
 
 def test_an_attempt_is_named_by_run_task_and_epoch() -> None:
-    assert attempt(epoch=3).key == ("exec_1", "a", 3)
+    assert attempt(epoch=3).key == ("exec_1", "a", 3, "ann")
     assert attempt().kind == ("execution", "CAD", "normal")

@@ -11,7 +11,7 @@ from pamqp.common import FieldValue
 
 from bus.connect import reconnect_interval
 from bus.consuming import Delivery
-from bus.publishing import Message, Publisher
+from bus.publishing import LARGEST, Message, Publisher
 from bus.topology import DEAD
 from domain.errors import TaskloomError
 
@@ -78,7 +78,7 @@ def _letter(delivery: Delivery, error: TaskloomError, queue: str) -> Message:
     return Message(
         exchange=DEAD,
         key=delivery.key,
-        body=delivery.body,
+        body=delivery.body[:LARGEST],
         # Two refused messages may share an id: what tells them apart is what they say.
         message_id=str(uuid4()),
         type="dead-letter",

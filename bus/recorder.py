@@ -256,7 +256,7 @@ def _answer(said: _Said) -> None:
     if said.answer.done():
         return
     if said.refusal is not None:
-        said.answer.set_exception(said.refusal)
+        _fail(said, said.refusal)
         return
     last = said.events[-1] if said.events else None
     said.answer.set_result(
@@ -273,6 +273,7 @@ def _fail(said: _Said, error: TaskloomError) -> None:
     said.events = []
     if not said.answer.done():
         said.answer.set_exception(error)
+        said.answer.exception()  # a caller that has gone meanwhile is not missed
 
 
 def _fail_stream(group: Sequence[_Said], stream: str, error: TaskloomError) -> None:

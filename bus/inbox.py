@@ -15,6 +15,7 @@ from bus.dead_letters import DeadLetters
 from bus.envelope import decode_report
 from bus.properties import check_agreement, check_properties
 from bus.recorder import Outcome, Recorder
+from bus.together import run_together
 from domain.deciders import PUBLIC_REPORTS
 from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
 from domain.policies import AnyReport
@@ -54,9 +55,7 @@ class Inbox:
 
     async def run(self) -> None:
         """Take, hear and answer until cancelled; what is unanswered then comes again."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._take(), name="inbox.take")
-            tasks.create_task(self._answer(), name="inbox.answer")
+        await run_together(self._take(), self._answer())
 
     async def _take(self) -> None:
         async for group in self._consumer.groups(self._group):

@@ -1,6 +1,6 @@
 """What the loops of the protocol need of the world: small, so that a simulation can play it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -82,7 +82,7 @@ class Positions(Protocol):
 class Loop(Protocol):
     """Something that goes on until it is cancelled."""
 
-    async def run(self) -> None:
+    def run(self) -> Coroutine[Any, Any, None]:
         """Go on."""
         ...
 

@@ -27,6 +27,7 @@ from pamqp.header import ContentHeader
 
 from bus.connect import RECONNECT_INTERVAL
 from bus.envelope import CONTENT_TYPE
+from bus.together import end
 from domain.errors import Refused, Unavailable
 
 Outcome = Literal["confirmed", "unroutable", "nacked", "unknown"]
@@ -120,9 +121,7 @@ class Publisher:
         trace: TracebackType | None,
     ) -> None:
         if self._writer is not None:
-            self._writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writer
+            await end([self._writer])
             self._writer = None
         await self._abandon()
 

@@ -28,6 +28,7 @@ from bus.reactions import Reactions
 from bus.recorder import Recorder
 from bus.relay import Relay
 from bus.signals import listen
+from bus.together import run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
 from domain.values import AgentType, Role
 from infra.processes.parts import open_pool, open_store, required
@@ -94,18 +95,8 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         attempts = Runner(views=[ATTEMPTS], log=store.log(), pool=pool, pace=0.25)
         await attempts.prepare()
         log.info("coordinator.leads")
-        async with asyncio.TaskGroup() as tasks:
-            loops: Sequence[Loop] = (
-                recorder,
-                inbox,
-                dead,
-                keeper,
-                attempts,
-                broker,
-                *followers,
-            )
-            for loop in loops:
-                tasks.create_task(loop.run(), name=type(loop).__name__)
+        loops: Sequence[Loop] = (recorder, inbox, dead, keeper, attempts, broker, *followers)
+        await run_together(*(loop.run() for loop in loops))
 
 
 class _Declared:

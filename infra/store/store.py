@@ -17,6 +17,7 @@ import structlog
 from eventsourcing.persistence import IntegrityError, PersistenceError
 
 from bus.ports import StreamMoved
+from bus.together import end
 from domain.deciders import decider_of
 from domain.errors import Unavailable
 from domain.policies import Event
@@ -261,9 +262,7 @@ async def _while_alive(
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (working, watching):
-            task.cancel()
-        ended = await asyncio.gather(working, watching, return_exceptions=True)
-    for outcome in ended:
-        if isinstance(outcome, Exception):
-            raise outcome
+        failed = [task for task in (working, watching) if task.done() and not task.cancelled()]
+        await end((working, watching))
+    for task in failed:
+        task.result()

@@ -32,6 +32,7 @@ from agents.kit.reporter import Reporter
 from bus.connect import CONNECT_TIMEOUT, connect, reconnect_interval, with_heartbeat
 from bus.ports import Clock, SystemClock
 from bus.publishing import Publisher
+from bus.together import end
 from bus.topology import LANES, WORK, Queue, declare_work, work_queues
 from domain.agent import AgentDeregistered, AgentRegistered, Capacity
 from domain.values import Lane
@@ -90,9 +91,7 @@ async def run_until(
             await stopped
             log.info("agent.stops", agent=identity.agent_id)
     finally:
-        stopped.cancel()
-        starting.cancel()
-        await asyncio.wait((stopped, starting))
+        await end((stopped, starting))
         await app.stop()
 
 

@@ -6,7 +6,7 @@ it records is carried on when they are back.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 import psycopg
@@ -19,6 +19,7 @@ from api.deps import Condition, Deps
 from bus.connect import connect
 from bus.ports import SystemClock
 from bus.recorder import Recorder
+from bus.together import end
 from domain.errors import Unavailable
 from infra.migrations import pending
 from infra.processes.parts import open_pool, open_store, required
@@ -117,6 +118,6 @@ def _migration_probe(dsn: str) -> Callable[[], Awaitable[Condition]]:
 
 
 async def _close(connecting: asyncio.Task[RobustConnection]) -> None:
-    connecting.cancel()
-    with suppress(asyncio.CancelledError):
-        await (await connecting).close()
+    await end([connecting])
+    if not connecting.cancelled() and connecting.exception() is None:
+        await connecting.result().close()

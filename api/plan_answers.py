@@ -25,6 +25,14 @@ class PlanCreatedAnswer(BaseModel):
     message: str
 
 
+class PlanCancelledAnswer(BaseModel):
+    """What has become of a plan that is not wanted any more."""
+
+    plan_id: str
+    status: PlanStatus
+    message: str
+
+
 class PlanSummary(BaseModel):
     """One plan of many."""
 

@@ -13,6 +13,7 @@ from api.graphs import drawing_of, task_graph_of
 from api.plan_answers import (
     GraphAnswer,
     PlanAnswer,
+    PlanCancelledAnswer,
     PlanCreatedAnswer,
     PlanMetrics,
     PlanPage,
@@ -23,7 +24,7 @@ from api.plan_answers import (
 from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
 from domain.errors import UnknownPlan
 from domain.goals import Goal, Options
-from domain.plan import GoalSubmitted, PlanStatus
+from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
 from domain.recorded import Report, derived_id
 from domain.tasks import Task
 from domain.values import PlanId, Value
@@ -168,6 +169,35 @@ async def show_graph(plan_id: Id, views: Reading) -> GraphAnswer:
         stands = await _statuses(read, row)
     drawing = await asyncio.to_thread(drawing_of, tasks, stands)
     return GraphAnswer(plan_id=plan_id, graph=drawing)
+
+
+@router.delete("/{plan_id}")
+async def cancel_plan(
+    plan_id: Id,
+    ports: Ports,
+    response: Response,
+    reason: Annotated[str, Query(max_length=500, description="Why, for the record.")] = "",
+) -> PlanCancelledAnswer:
+    """Cancel a plan and the run that is under way; what has ended already stays as it is."""
+    report_id = derived_id(plan_id, f"plan.cancel_requested/{ports.new_id()}")
+    outcome = await ports.record(
+        Report(
+            id=report_id,
+            stream=plan_id,
+            body=PlanCancelRequested(plan_id=plan_id, reason=reason),
+            said_at=ports.clock.now(),
+            actor=ACTOR,
+            correlation_id=report_id,
+        )
+    )
+    if outcome.events:
+        response.headers[POSITION] = str(outcome.position)
+        message = "Plan cancelled successfully"
+        return PlanCancelledAnswer(plan_id=plan_id, status="cancelled", message=message)
+    async with snapshot(ports, PLANS) as read:
+        row = await require_plan(read, plan_id)
+    message = f"Plan is {row.status} already; there was nothing to cancel"
+    return PlanCancelledAnswer(plan_id=plan_id, status=row.status, message=message)
 
 
 async def require_plan(read: Snapshot, plan_id: str) -> PlanRow:

@@ -63,6 +63,14 @@ class Client:
                     raise
             await asyncio.sleep(0.05)
 
+    async def delete(self, path: str, **query: str) -> Any:
+        """Return what the API answers.
+
+        Raises:
+            TaskloomError: It refuses, or does not answer.
+        """
+        return await self._ask("DELETE", path, params=query)
+
     async def _ask(self, method: str, path: str, **rest: Any) -> Any:
         try:
             answer = await self._http.request(method, f"{BASE}{path}", **rest)

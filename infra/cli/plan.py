@@ -116,6 +116,27 @@ def show(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
         print_table(made)
 
 
+@app.command()
+def cancel(
+    plan_id: PlanId,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    api: Api = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a plan and the run that is under way."""
+    from infra.cli.output import print_json
+
+    async def work(client: "Client") -> dict[str, Any]:
+        answer: dict[str, Any] = await client.delete(f"/plans/{plan_id}", reason=reason)
+        return answer
+
+    answer = _ask(api, work)
+    if as_json:
+        print_json(answer)
+    else:
+        print(answer["message"])
+
+
 @app.command("list")
 def list_(
     status: Annotated[str | None, typer.Option(help="Those with this status only.")] = None,

@@ -187,3 +187,28 @@ async def test_an_unknown_plan_is_not_found(system: System) -> None:
         assert missing.status_code == 404
         assert missing.headers["content-type"] == "application/problem+json"
         assert missing.json()["type"] == "urn:taskloom:unknown-plan"
+
+
+async def test_a_plan_that_is_not_wanted_any_more_is_cancelled_with_the_reason(
+    system: System,
+) -> None:
+    asked = {"goal": GOAL, "task_graph": GRAPH}
+    plan_id = (await system.http.post("/api/v1/plans/create", json=asked)).json()["plan_id"]
+    path = f"/api/v1/plans/{plan_id}"
+    cancelled = await system.http.delete(path, params={"reason": "too dear"})
+    assert cancelled.status_code == 200
+    assert cancelled.json() == {
+        "plan_id": plan_id,
+        "status": "cancelled",
+        "message": "Plan cancelled successfully",
+    }
+    position = cancelled.headers["taskloom-position"]
+    shown = (await system.http.get(path, params={"min_position": position})).json()
+    assert (shown["status"], shown["reason"]) == ("cancelled", "too dear")
+    again = (await system.http.delete(path)).json()
+    assert again["message"] == "Plan is cancelled already; there was nothing to cancel"
+
+
+async def test_a_plan_that_is_unknown_cannot_be_cancelled(system: System) -> None:
+    answer = await system.http.delete("/api/v1/plans/plan_nobody")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown-plan")

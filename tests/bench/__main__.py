@@ -14,6 +14,7 @@ from rich.table import Table
 from domain.graph import check
 from domain.schedule import critical_path
 from tests.bench import floor, latency, ours
+from tests.bench.peers import with_celery
 from tests.support.databases import fresh_database
 from tests.support.services import Servers
 
@@ -29,6 +30,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--tasks", type=int, default=5_000)
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--peers", action="store_true", help="install and measure Celery, too")
     chosen = arguments.parse_args()
     console = Console()
     servers = Servers()
@@ -36,7 +38,7 @@ def main() -> int:
     console.print(f"broker: {servers.rabbitmq_choice.description}")
     kept: list[bool] = []
     try:
-        kept.append(_throughput(console, servers, chosen.tasks, chosen.rounds))
+        kept.append(_throughput(console, servers, chosen))
         kept.append(_growth(console, servers))
         _latency(console, servers)
         _graphs(console)
@@ -45,13 +47,15 @@ def main() -> int:
     return 0 if all(kept) else 1
 
 
-def _throughput(console: Console, servers: Servers, tasks: int, rounds: int) -> bool:
+def _throughput(console: Console, servers: Servers, chosen: argparse.Namespace) -> bool:
     """Take turns, so that whatever else the machine does touches both alike."""
+    tasks: int = chosen.tasks
     table = Table(title=f"{tasks:,} noop tasks, durable at every step")
-    for column in ("round", "floor, tasks/s", "ours, tasks/s", "ratio", "our CPU, µs a task"):
+    columns = ["round", "floor, tasks/s", "ours, tasks/s", "ratio", "our CPU, µs a task"]
+    for column in [*columns, "Celery, tasks/s"] if chosen.peers else columns:
         table.add_column(column, justify="right")
     ratios: list[float] = []
-    for number in range(1, rounds + 1):
+    for number in range(1, chosen.rounds + 1):
         with fresh_database(servers.dsn) as dsn, servers.vhost() as url:
             least = floor.measure(dsn, url, tasks)
         with (
@@ -62,12 +66,18 @@ def _throughput(console: Console, servers: Servers, tasks: int, rounds: int) -> 
             graph = ours.independent(tasks)
             figures = asyncio.run(ours.measure(dsn, processes, [graph], "bench"))
         ratios.append(figures.per_second / least)
+        peers: list[str] = []
+        if chosen.peers:
+            with fresh_database(servers.dsn) as dsn, servers.vhost() as url:
+                # Fewer, because it takes longer; the rate does not depend on how many there are.
+                peers = [f"{with_celery.measure(dsn, url, tasks // 3):,.0f}"]
         table.add_row(
             str(number),
             f"{least:,.0f}",
             f"{figures.per_second:,.0f}",
             f"{ratios[-1]:.2f}",
             f"{figures.cpu_per_task:,.0f}",
+            *peers,
         )
     console.print(table)
     ratio = statistics.median(ratios)

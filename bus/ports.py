@@ -1,6 +1,6 @@
 """What the loops of the protocol need of the world: small, so that a simulation can play it."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -84,18 +84,4 @@ class Loop(Protocol):
 
     def run(self) -> Coroutine[Any, Any, None]:
         """Go on."""
-        ...
-
-
-class Leadership(Protocol):
-    """Lets one of several processes at a time do what need not be done twice.
-
-    It only avoids waste: correctness rests on versions, epochs and derived ids.
-    """
-
-    async def lead(self, duty: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work whenever this process has the lead, until cancelled.
-
-        The work is cancelled when the lead is lost, and begun again when it is won again.
-        """
         ...

@@ -103,15 +103,6 @@ class AlreadyExists(Conflict):
         super().__init__(f"{kind} {ident} exists already with other content; choose another id")
 
 
-class RunIsOver(Conflict):
-    """The run has ended."""
-
-    code = "run-is-over"
-
-    def __init__(self, run_id: str, status: str) -> None:
-        super().__init__(f"run {run_id} is {status}")
-
-
 class EpochFromTheFuture(Refused):
     """A report names an attempt that was never dispatched."""
 

@@ -214,3 +214,16 @@ RunEvent = (
     | RunFailed
     | RunCancelled
 )
+
+TASK_EVENTS = frozenset(
+    {
+        TaskDispatched,
+        TaskStarted,
+        TaskCompleted,
+        TaskFailed,
+        TaskLost,
+        TaskSkipped,
+        TaskCancelled,
+    }
+)
+"""What moves a task from one state to the next."""

@@ -45,14 +45,6 @@ ErrorClass = Literal["transient", "validation", "business", "critical"]
 
 Duration = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=3650))]
 
-INTEGER_PRIORITIES: tuple[tuple[int, Priority], ...] = (
-    (9, "critical"),
-    (6, "high"),
-    (3, "normal"),
-    (0, "low"),
-)
-"""An integer from 0 to 9 means the first priority whose number it reaches."""
-
 
 def lane_of(priority: Priority) -> Lane:
     """Return the lane in which work of this priority travels."""

@@ -13,12 +13,8 @@ from psycopg.rows import class_row
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import (
-    TaskCancelled,
-    TaskCompleted,
+    TASK_EVENTS,
     TaskDispatched,
-    TaskFailed,
-    TaskLost,
-    TaskSkipped,
     TaskStarted,
 )
 from domain.values import Lane, Role
@@ -98,17 +94,7 @@ ATTEMPTS = View(
         position bigint not null
     """,
     indexes=("(state, since)", "(agent_id) where agent_id is not null"),
-    hears=frozenset(
-        {
-            TaskDispatched,
-            TaskStarted,
-            TaskCompleted,
-            TaskFailed,
-            TaskLost,
-            TaskSkipped,
-            TaskCancelled,
-        }
-    ),
+    hears=TASK_EVENTS,
     keys=keys,
     fold=fold,
 )

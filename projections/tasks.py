@@ -11,6 +11,7 @@ from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run import TaskStatus
 from domain.run_events import (
+    TASK_EVENTS,
     RunExtended,
     RunKind,
     RunStarted,
@@ -189,19 +190,7 @@ TASKS = View(
         position bigint not null
     """,
     indexes=("(run_id) where status = 'started'",),
-    hears=frozenset(
-        {
-            RunStarted,
-            RunExtended,
-            TaskDispatched,
-            TaskStarted,
-            TaskCompleted,
-            TaskFailed,
-            TaskLost,
-            TaskSkipped,
-            TaskCancelled,
-        }
-    ),
+    hears=TASK_EVENTS | {RunStarted, RunExtended},
     keys=keys,
     fold=fold,
 )

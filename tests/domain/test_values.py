@@ -6,7 +6,6 @@ from pydantic import TypeAdapter, ValidationError
 from domain.recorded import derived_id
 from domain.tasks import DELAYS, RetryPolicy
 from domain.values import (
-    INTEGER_PRIORITIES,
     Action,
     AgentId,
     AgentType,
@@ -45,10 +44,6 @@ def test_an_id_is_safe_in_a_url_a_routing_key_and_a_log(kind: type[str], good: s
 )
 def test_urgent_work_has_a_lane_of_its_own(priority: Priority, lane: Lane) -> None:
     assert lane_of(priority) == lane
-
-
-def test_integer_priorities_are_listed_from_the_most_urgent() -> None:
-    assert [number for number, _ in INTEGER_PRIORITIES] == [9, 6, 3, 0]
 
 
 def test_a_task_needs_each_of_its_needs_once_in_order() -> None:

@@ -17,11 +17,11 @@ from bus.ports import Clock
 from bus.recorder import Recorder
 from bus.relay import Relay
 from bus.signals import Heartbeat
-from domain.agent import AgentStatus, Health, agent_stream
-from domain.errors import Refused, TaskloomError, Unavailable
+from bus.telling import saying, tell
+from domain.errors import Unavailable
 from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, WorkKind, judge
 from domain.policies import AnyReport, Event
-from domain.recorded import Recorded, Report, derived_id
+from domain.recorded import Recorded, Report
 from domain.run_events import TaskLost
 
 log = structlog.get_logger(__name__)
@@ -50,11 +50,7 @@ class Attempts(Protocol):
 
 
 class Presence(Protocol):
-    """What agents' heartbeats said last, for whoever asks."""
-
-    async def seen(self, heartbeats: Sequence[Heartbeat], at: datetime) -> None:
-        """Keep the latest heartbeats."""
-        ...
+    """Which agents have been there."""
 
     async def agents(self) -> Sequence[str]:
         """Return the ids of the agents that were ever seen and have not said goodbye."""
@@ -77,12 +73,7 @@ class Depths(Protocol):
 class _Heard:
     since: datetime
     agents: dict[str, datetime] = field(default_factory=dict[str, datetime])
-    voices: set[str] = field(default_factory=set[str])
-    """The agents that were heard, and not only taken for alive."""
-
     attempts: dict[AttemptKey, datetime] = field(default_factory=dict[AttemptKey, datetime])
-    news: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
-    health: dict[str, Health] = field(default_factory=dict[str, Health])
 
 
 class LeaseKeeper:
@@ -112,8 +103,6 @@ class LeaseKeeper:
         """Take note of a heartbeat."""
         now = self._clock.now()
         self._heard.agents[heartbeat.agent_id] = now
-        self._heard.voices.add(heartbeat.agent_id)
-        self._heard.news[heartbeat.agent_id] = heartbeat
         for task in heartbeat.tasks:
             for agent_id in (heartbeat.agent_id, ANYBODY):
                 self._heard.attempts[(task.run_id, task.task_id, task.epoch, agent_id)] = now
@@ -135,10 +124,6 @@ class LeaseKeeper:
     async def sweep(self) -> None:
         """Judge once."""
         now = self._clock.now()
-        news, self._heard.news = self._heard.news, {}
-        if news:
-            await self._presence.seen(list(news.values()), now)
-        await self._tell_health(now)
         late = await self._late(now)
         if late:
             await self._settle(late, now)
@@ -168,7 +153,7 @@ class LeaseKeeper:
         )
         if verdict.lost:
             log.warning("leases.lost", attempts=len(verdict.lost))
-            await self._record([_lost(attempt, now) for attempt in verdict.lost])
+            await tell(self._recorder, [_lost(attempt, now) for attempt in verdict.lost])
         if verdict.owed:
             log.warning("leases.owed", attempts=len(verdict.owed))
             await self._relay.publish_work(await self._attempts.work_of(verdict.owed))
@@ -181,48 +166,12 @@ class LeaseKeeper:
         for agent_id in await self._presence.agents():
             self._heard.agents.setdefault(agent_id, self._clock.now())
 
-    async def _tell_health(self, now: datetime) -> None:
-        reports: list[Report[AnyReport]] = []
-        told: dict[str, Health] = {}
-        for agent_id, at in self._heard.agents.items():
-            is_silent = now - at > self._lease
-            health: Health = "offline" if is_silent else "healthy"
-            # What was told before this keeper began, only the record knows: it passes over repeats.
-            is_assumed = not is_silent and agent_id not in self._heard.voices
-            if is_assumed or self._heard.health.get(agent_id) == health:
-                continue
-            reason = f"no heartbeat since {at:%H:%M:%S} UTC" if is_silent else "heard again"
-            status = AgentStatus(
-                agent_id=agent_id,
-                lifecycle="recovering" if is_silent else "ready",
-                health=health,
-                reason=reason,
-            )
-            told[agent_id] = health
-            reports.append(_said(status, agent_stream(agent_id), f"{health}/{now}", now))
-        await self._record(reports)
-        self._heard.health |= told
-
-    async def _record(self, reports: Sequence[Report[AnyReport]]) -> None:
-        outcomes = await asyncio.gather(*self._recorder.record_all(reports), return_exceptions=True)
-        for report, outcome in zip(reports, outcomes, strict=True):
-            if isinstance(outcome, Refused):
-                log.info("leases.moot", stream=report.stream, why=str(outcome))
-            elif isinstance(outcome, TaskloomError):
-                raise outcome
-
     def _forget(self, now: datetime) -> None:
         """Drop sightings that cannot matter any more, so that memory stays bounded."""
         old = now - self._lease * 10
         heard = self._heard
         heard.attempts = {key: at for key, at in heard.attempts.items() if at > old}
-        heard.agents = {
-            agent_id: at
-            for agent_id, at in heard.agents.items()
-            if at > old or heard.health.get(agent_id) != "offline"
-        }
-        heard.voices &= heard.agents.keys()
-        heard.health = {name: told for name, told in heard.health.items() if name in heard.agents}
+        heard.agents = {agent_id: at for agent_id, at in heard.agents.items() if at > old}
 
 
 def _lost(attempt: Attempt, now: datetime) -> Report[AnyReport]:
@@ -233,16 +182,5 @@ def _lost(attempt: Attempt, now: datetime) -> Report[AnyReport]:
         agent_id=attempt.agent_id or "unknown",
         reason=f"{attempt.agent_id} has not named it in its heartbeats for a lease",
     )
-    return _said(body, attempt.run_id, f"{attempt.task_id}/{attempt.epoch}/lost", now)
-
-
-def _said(body: AnyReport, stream: str, purpose: str, now: datetime) -> Report[AnyReport]:
-    report_id = derived_id(stream, purpose)
-    return Report(
-        id=report_id,
-        stream=stream,
-        body=body,
-        said_at=now,
-        actor=ACTOR,
-        correlation_id=report_id,
-    )
+    purpose = f"{attempt.task_id}/{attempt.epoch}/lost"
+    return saying(body, attempt.run_id, purpose=purpose, now=now, actor=ACTOR)

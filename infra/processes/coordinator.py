@@ -20,6 +20,7 @@ from bus.dead_letter_keeper import DeadLetterKeeper
 from bus.dead_letters import DeadLetters
 from bus.depths import BrokerDepths
 from bus.follower import Follower
+from bus.health import HealthKeeper
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
 from bus.ports import Loop, SystemClock
@@ -27,7 +28,7 @@ from bus.publishing import Publisher
 from bus.reactions import Reactions
 from bus.recorder import Recorder
 from bus.relay import Relay
-from bus.signals import listen
+from bus.signals import Heartbeat, listen
 from bus.together import run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
 from domain.values import AgentType, Role
@@ -69,16 +70,25 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         publisher = await stack.enter_async_context(Publisher(publishing))
         recorder = Recorder(store, SystemClock())
         relay = Relay(publisher, broker.work)
+        presence, lease = PresenceTable(pool), timedelta(seconds=settings.agents.lease)
+        health = HealthKeeper(
+            presence=presence, recorder=recorder, clock=SystemClock(), lease=lease
+        )
         keeper = LeaseKeeper(
             attempts=OpenAttempts(pool, store.log()),
-            presence=PresenceTable(pool),
+            presence=presence,
             depths=BrokerDepths(consuming),
             recorder=recorder,
             relay=relay,
             clock=SystemClock(),
-            lease=timedelta(seconds=settings.agents.lease),
+            lease=lease,
         )
-        await listen(consuming, keeper.hear)
+
+        def hear(heartbeat: Heartbeat) -> None:
+            keeper.hear(heartbeat)
+            health.hear(heartbeat)
+
+        await listen(consuming, hear)
         inbox = Inbox(
             Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything),
             recorder,
@@ -95,7 +105,16 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         attempts = Runner(views=[ATTEMPTS], log=store.log(), pool=pool, pace=0.25)
         await attempts.prepare()
         log.info("coordinator.leads")
-        loops: Sequence[Loop] = (recorder, inbox, dead, keeper, attempts, broker, *followers)
+        loops: Sequence[Loop] = (
+            recorder,
+            inbox,
+            dead,
+            keeper,
+            health,
+            attempts,
+            broker,
+            *followers,
+        )
         await run_together(*(loop.run() for loop in loops))
 
 

@@ -1,4 +1,4 @@
-"""The lease keeper: silence loses attempts, lost queues are filled again, health is told once."""
+"""The lease keeper: silence loses attempts, and lost queues are filled again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +13,6 @@ from bus.ports import SystemClock
 from bus.recorder import Recorder
 from bus.relay import Relay
 from bus.signals import Heartbeat, HeldTask
-from domain.agent import Agent
 from domain.leases import Attempt, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -37,7 +36,7 @@ class World:
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     backlog: int = 0
     depth: int = 0
-    seen_at: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    present: list[str] = field(default_factory=list[str])
     published: list[Recorded[Event]] = field(default_factory=list[Recorded[Event]])
     outages: int = 0
 
@@ -58,14 +57,11 @@ class World:
     async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
         return [self.store.events[each.position - 1] for each in attempts]
 
-    async def seen(self, heartbeats: Sequence[Heartbeat], at: datetime) -> None:
-        self.seen_at |= {heartbeat.agent_id: at for heartbeat in heartbeats}
-
     async def agents(self) -> Sequence[str]:
         if self.outages:
             self.outages -= 1
             raise DatabaseUnavailable(OSError("cut"))
-        return sorted(self.seen_at)
+        return self.present
 
     async def reports(self) -> int:
         return self.backlog
@@ -227,72 +223,11 @@ async def test_work_that_may_still_be_under_way_is_not_published_again(
     assert scene.world.published == []
 
 
-async def test_a_silent_agent_is_offline_until_it_is_heard_again(scene: Scene) -> None:
-    scene.beat()
-    await scene.after(LEASE)
-    assert scene.types("agent:ann") == ["agent.registered"]
-    for _ in range(3):
-        await scene.after(1)
-    agent, _ = await scene.world.store.load("agent:ann")
-    assert isinstance(agent, Agent)
-    assert (agent.lifecycle, agent.health) == ("recovering", "offline")
-    assert scene.types("agent:ann").count("agent.status") == 1
-    scene.beat()
-    await scene.after(1)
-    agent, _ = await scene.world.store.load("agent:ann")
-    assert isinstance(agent, Agent)
-    assert (agent.lifecycle, agent.health) == ("ready", "healthy")
-
-
-async def test_an_agent_that_was_offline_when_the_keeper_began_is_healthy_when_it_is_heard(
-    scene: Scene,
-) -> None:
-    scene.beat()
-    await scene.after(LEASE + 1)
-    scene.world.seen_at = {"ann": scene.clock.now()}
-    running = asyncio.create_task(scene.keeper.run())  # begins with nothing heard
-    await asyncio.sleep(0)
-    await scene.after(1)
-    assert scene.types("agent:ann").count("agent.status") == 1  # nobody has heard it yet
-    scene.beat()
-    await scene.after(1)
-    agent, _ = await scene.world.store.load("agent:ann")
-    assert isinstance(agent, Agent)
-    assert agent.health == "healthy"
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_health_that_could_not_be_recorded_is_told_again(scene: Scene) -> None:
-    scene.beat()
-
-    async def fail() -> None:
-        raise DatabaseUnavailable(OSError("cut"))
-
-    scene.watched.before_append = fail
-    with pytest.raises(DatabaseUnavailable):
-        await scene.after(LEASE + 1)
-
-    async def work() -> None:
-        pass
-
-    scene.watched.before_append = work
-    await scene.after(1)
-    assert scene.types("agent:ann") == ["agent.registered", "agent.status"]
-
-
 async def test_an_agent_that_never_registered_does_not_disturb_the_others(scene: Scene) -> None:
     scene.attempt()
     scene.beat(agent_id="stranger")
     await scene.after(LEASE + 1)
     assert await scene.epoch() == 2
-
-
-async def test_what_heartbeats_said_last_is_kept_for_whoever_asks(scene: Scene) -> None:
-    scene.beat()
-    scene.beat(agent_id="bob")
-    await scene.after(1)
-    assert scene.world.seen_at == {"ann": scene.clock.now(), "bob": scene.clock.now()}
 
 
 async def test_sightings_are_forgotten_when_they_cannot_matter(scene: Scene) -> None:
@@ -302,7 +237,7 @@ async def test_sightings_are_forgotten_when_they_cannot_matter(scene: Scene) -> 
     await scene.after(LEASE * 10)
     await scene.after(1)
     heard = scene.keeper._heard  # pyright: ignore[reportPrivateUsage] # memory has no other face
-    assert (heard.attempts, heard.agents, heard.health) == ({}, {}, {})
+    assert (heard.attempts, heard.agents) == ({}, {})
 
 
 async def test_the_keeper_judges_on_through_an_outage(scene: Scene) -> None:
@@ -320,17 +255,5 @@ async def test_the_keeper_judges_on_through_an_outage(scene: Scene) -> None:
     running = asyncio.create_task(keeper.run())
     await until(lambda: "task.lost" in scene.types(RUN_ID), "the attempt is lost")
     assert scene.world.outages == 0
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_agents_that_were_there_before_have_a_lease_to_be_heard(scene: Scene) -> None:
-    scene.world.seen_at = {"ann": scene.clock.now()}
-    running = asyncio.create_task(scene.keeper.run())
-    await asyncio.sleep(0)
-    await scene.after(LEASE)
-    assert scene.types("agent:ann") == ["agent.registered"]
-    await scene.after(1)
-    assert scene.types("agent:ann") == ["agent.registered", "agent.status"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,199 @@
+"""The health keeper: how an agent is, told once for each change."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from bus.health import HealthKeeper
+from bus.ports import SystemClock
+from bus.recorder import Recorder
+from bus.signals import Heartbeat
+from domain.agent import Agent
+from infra.store.store import DatabaseUnavailable
+from tests.support.memory_store import MemoryStore
+from tests.support.recorders import SteppedClock, recording
+from tests.support.recording import hello, said
+from tests.support.waiting import until
+from tests.support.watched_store import WatchedStore
+
+LEASE = 10.0
+
+
+@dataclass
+class Presence:
+    """What heartbeats said last, in memory."""
+
+    seen_at: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    outages: int = 0
+
+    async def seen(self, heartbeats: Sequence[Heartbeat], at: datetime) -> None:
+        self.seen_at |= {heartbeat.agent_id: at for heartbeat in heartbeats}
+
+    async def agents(self) -> Sequence[str]:
+        if self.outages:
+            self.outages -= 1
+            raise DatabaseUnavailable(OSError("cut"))
+        return sorted(self.seen_at)
+
+
+@dataclass
+class Scene:
+    """A health keeper, and the record it tells."""
+
+    presence: Presence
+    watched: WatchedStore
+    store: MemoryStore
+    clock: SteppedClock
+    recorder: Recorder
+    keeper: HealthKeeper
+
+    def beat(self, agent_id: str = "ann") -> None:
+        self.keeper.hear(heartbeat(agent_id, at=self.clock.now()))
+
+    async def after(self, seconds: float) -> None:
+        self.clock.pass_by(seconds)
+        await self.keeper.sweep()
+
+    async def agent(self, agent_id: str = "ann") -> Agent:
+        agent, _ = await self.store.load(f"agent:{agent_id}")
+        assert isinstance(agent, Agent)
+        return agent
+
+    def types(self, stream: str) -> list[str]:
+        return [event.type for event in self.store.events if event.stream == stream]
+
+
+def heartbeat(agent_id: str, *, at: datetime) -> Heartbeat:
+    return Heartbeat(
+        agent_id=agent_id,
+        agent_type="NOOP",
+        role="execution",
+        instance="1",
+        lifecycle="working",
+        load=0.5,
+        at=at,
+        cpu=0.1,
+        memory_bytes=1,
+    )
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    """An agent that has registered, and a keeper that has heard nothing."""
+    clock = SteppedClock()
+    store = MemoryStore()
+    watched = WatchedStore(store)
+    presence = Presence()
+    async with recording(watched) as recorder:
+        keeper = HealthKeeper(
+            presence=presence, recorder=recorder, clock=clock, lease=timedelta(seconds=LEASE)
+        )
+        await recorder.record(said(hello("ann"), report_id="hello"))
+        yield Scene(presence, watched, store, clock, recorder, keeper)
+
+
+async def test_a_silent_agent_is_offline_until_it_is_heard_again(scene: Scene) -> None:
+    scene.beat()
+    await scene.after(LEASE)
+    assert scene.types("agent:ann") == ["agent.registered"]
+    for _ in range(3):
+        await scene.after(1)
+    agent = await scene.agent()
+    assert (agent.lifecycle, agent.health) == ("recovering", "offline")
+    assert scene.types("agent:ann").count("agent.status") == 1
+    scene.beat()
+    await scene.after(1)
+    agent = await scene.agent()
+    assert (agent.lifecycle, agent.health) == ("ready", "healthy")
+
+
+async def test_an_agent_that_was_offline_when_the_keeper_began_is_healthy_when_it_is_heard(
+    scene: Scene,
+) -> None:
+    scene.beat()
+    await scene.after(LEASE + 1)
+    scene.presence.seen_at = {"ann": scene.clock.now()}
+    running = asyncio.create_task(scene.keeper.run())  # begins with nothing heard
+    await asyncio.sleep(0)
+    await scene.after(1)
+    assert scene.types("agent:ann").count("agent.status") == 1  # nobody has heard it yet
+    scene.beat()
+    await scene.after(1)
+    agent = await scene.agent()
+    assert agent.health == "healthy"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_health_that_could_not_be_recorded_is_told_again(scene: Scene) -> None:
+    scene.beat()
+
+    async def fail() -> None:
+        raise DatabaseUnavailable(OSError("cut"))
+
+    scene.watched.before_append = fail
+    with pytest.raises(DatabaseUnavailable):
+        await scene.after(LEASE + 1)
+
+    async def work() -> None:
+        pass
+
+    scene.watched.before_append = work
+    await scene.after(1)
+    assert scene.types("agent:ann") == ["agent.registered", "agent.status"]
+
+
+async def test_what_heartbeats_said_last_is_kept_for_whoever_asks(scene: Scene) -> None:
+    scene.beat()
+    scene.beat("bob")
+    await scene.after(1)
+    assert scene.presence.seen_at == {"ann": scene.clock.now(), "bob": scene.clock.now()}
+
+
+async def test_agents_that_were_there_before_have_a_lease_to_be_heard(scene: Scene) -> None:
+    scene.presence.seen_at = {"ann": scene.clock.now()}
+    running = asyncio.create_task(scene.keeper.run())
+    await asyncio.sleep(0)
+    await scene.after(LEASE)
+    assert scene.types("agent:ann") == ["agent.registered"]
+    await scene.after(1)
+    assert scene.types("agent:ann") == ["agent.registered", "agent.status"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_an_agent_that_never_registered_does_not_disturb_the_others(scene: Scene) -> None:
+    scene.beat()
+    scene.beat("stranger")
+    await scene.after(LEASE + 1)
+    assert (await scene.agent()).health == "offline"
+    assert scene.types("agent:stranger") == []
+
+
+async def test_agents_are_forgotten_when_they_have_been_offline_for_long(scene: Scene) -> None:
+    for number in range(50):
+        scene.beat(f"agent{number}")
+    await scene.after(LEASE + 1)
+    await scene.after(LEASE * 10)
+    await scene.after(1)
+    heard = scene.keeper._heard  # pyright: ignore[reportPrivateUsage] # memory has no other face
+    assert (heard.agents, heard.voices, heard.health) == ({}, set(), {})
+
+
+async def test_the_keeper_judges_on_through_an_outage(scene: Scene) -> None:
+    scene.presence.outages = 2
+    scene.presence.seen_at = {"ann": scene.clock.now()}
+    keeper = HealthKeeper(
+        presence=scene.presence,
+        recorder=scene.recorder,
+        clock=SystemClock(),
+        lease=timedelta(seconds=0.2),
+    )
+    running = asyncio.create_task(keeper.run())
+    await until(lambda: "agent.status" in scene.types("agent:ann"), "the silence is told")
+    assert scene.presence.outages == 0
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

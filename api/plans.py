@@ -22,6 +22,7 @@ from api.plan_answers import (
     summary_of,
 )
 from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
+from bus.failpoints import reach
 from domain.errors import UnknownPlan
 from domain.goals import Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
@@ -105,6 +106,7 @@ async def create_plan(
     if row is None or row.status == "planning":
         response.status_code = 202
     created_at = row.created_at if row else outcome.events[0].at if outcome.events else said_at
+    reach("api.before_response")
     return accepted(plan_id, asked.goal, row, created_at)
 
 

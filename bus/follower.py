@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from bus.failpoints import reach
 from bus.ports import Log, Positions
 from domain.errors import Unavailable
 from domain.policies import Event
@@ -50,6 +51,7 @@ class Follower:
                 await self._log.wait(1.0)
                 continue
             await self._hear(events)
+            reach("follower.before_advance", self.name)
             position = events[-1].position
             await self._positions.advance(self.name, position)
             self._pause = _FIRST_PAUSE

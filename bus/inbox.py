@@ -13,6 +13,7 @@ import structlog
 from bus.consuming import Consumer, Delivery, Group
 from bus.dead_letters import DeadLetters
 from bus.envelope import decode_report
+from bus.failpoints import reach
 from bus.properties import check_agreement, check_properties
 from bus.recorder import Outcome, Recorder
 from bus.together import run_together
@@ -59,6 +60,7 @@ class Inbox:
 
     async def _take(self) -> None:
         async for group in self._consumer.groups(self._group):
+            reach("inbox.after_receive")
             is_suspect = group.deliveries[0].is_redelivered
             if is_suspect:
                 await self._open.join()
@@ -81,7 +83,9 @@ class Inbox:
         refused = [(h.delivery, h.refusal) for h in opened.heard if h.refusal is not None]
         if refused:
             await self._dead_letters.send(refused, queue=self._consumer.queue)
+        reach("inbox.before_ack")
         await opened.group.ack()
+        reach("inbox.after_ack")
 
     async def _insist(self, opened: _Open) -> None:
         """Wait until each report is recorded or refused.
@@ -117,6 +121,7 @@ class Inbox:
 
 def hear(delivery: Delivery) -> _Heard:
     """Return the report that a delivery holds, or why it holds none."""
+    reach("inbox.hear", delivery.body)
     try:
         message_id = check_properties(delivery.properties)
         report = decode_report(delivery.body, PUBLIC_REPORTS)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from bus.failpoints import reach
 from bus.ports import Clock
 from bus.recorder import Recorder
 from bus.relay import Relay
@@ -153,6 +154,7 @@ class LeaseKeeper:
         )
         if verdict.lost:
             log.warning("leases.lost", attempts=len(verdict.lost))
+            reach("leases.before_record")
             await tell(self._recorder, [_lost(attempt, now) for attempt in verdict.lost])
         if verdict.owed:
             log.warning("leases.owed", attempts=len(verdict.owed))

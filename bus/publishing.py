@@ -27,6 +27,7 @@ from pamqp.header import ContentHeader
 
 from bus.connect import RECONNECT_INTERVAL
 from bus.envelope import CONTENT_TYPE
+from bus.failpoints import reach
 from bus.together import end
 from domain.errors import Refused, Unavailable
 
@@ -234,6 +235,7 @@ class Publisher:
         confirmation: Future[object] = channel.loop.create_future()
 
         def settle(confirmed: Future[object]) -> None:
+            reach("publisher.before_confirm")
             channel.message_id_delivery_tag.pop(message_id, None)
             if self._channel is channel:
                 self._settle(message_id, _outcome(confirmed))

@@ -15,6 +15,7 @@ from datetime import datetime
 
 import structlog
 
+from bus.failpoints import reach
 from bus.ports import Clock, Store, StreamMoved
 from bus.states import MOST_PARTS, Known, States
 from domain.deciders import ForeignReport, decider_of
@@ -147,10 +148,12 @@ class Recorder:
             changed = self._decide_all(group)
         events = [event for said in group for event in said.events]
         if events:
+            reach("recorder.before_append")
             try:
                 positions = iter(await self._store.append(events))
             except StreamMoved:
                 return False
+            reach("recorder.after_append")
             for said in group:
                 said.events = [replace(event, position=next(positions)) for event in said.events]
         self._states.learn(changed)

@@ -14,6 +14,7 @@ from aiormq.exceptions import AMQPError
 
 from bus.connect import reconnect_interval
 from bus.envelope import encode_recorded, encode_reference
+from bus.failpoints import reach
 from bus.publishing import Message, Outcome, Publisher
 from bus.topology import EVENTS, RETRY, WORK, retry_key, work_key
 from domain.policies import Event
@@ -47,6 +48,7 @@ class Relay:
 
     async def __call__(self, events: Sequence[Recorded[Event]]) -> None:
         """Publish events and the work in them, and return when the broker has answered for all."""
+        reach("relay.after_read")
         messages = [message for event in events for message in messages_of(event)]
         await self._insist(messages, patience=_PATIENCE)
 

@@ -92,6 +92,15 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     """The least level that is logged."""
 
+    chaos: bool = False
+    """Whether processes may be made to fail on purpose; never where the work is real."""
+
+    fail: str | None = None
+    """Where and how, as ``bus/failpoints.py`` reads it; without ``chaos`` it does nothing."""
+
+    fail_log: Path | None = None
+    """Where each failure on purpose is written down."""
+
 
 def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Return variables that set nothing for want of an underscore, with the names that would."""

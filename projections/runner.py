@@ -10,6 +10,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from bus.failpoints import reach
 from bus.ports import Log
 from domain.errors import Unavailable, UnreadableStream
 from domain.policies import Event
@@ -189,6 +190,8 @@ class Runner:
             for followed in group:
                 await followed.table.fold(connection, events)
             await advance(connection, views, to=last)
+            reach("view.before_commit")
+        reach("view.after_commit")
         for followed in group:
             followed.position = last
 

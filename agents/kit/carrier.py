@@ -18,6 +18,7 @@ from agents.kit.outcome import completed, failed
 from agents.kit.reporter import Reporter
 from bus.dead_letters import Origin
 from bus.envelope import decode_recorded
+from bus.failpoints import reach
 from bus.publishing import Message
 from bus.signals import HeldTask
 from domain.errors import Refused
@@ -98,6 +99,7 @@ class Carrier:
 
     async def take(self, message: AbstractIncomingMessage, *, lane: Lane, queue: str) -> None:
         """Take one delivery, and return when its work has begun or is not ours to do."""
+        reach("carrier.after_delivery", message.body)
         try:
             recorded = self._read(message.body)
         except Refused as refusal:
@@ -141,6 +143,7 @@ class Carrier:
                 return
             held.state = "running"
             await self._report(self._started(recorded.event), recorded)
+            reach("carrier.before_ack")
             self._acks.ack(held.message)
             running = asyncio.create_task(self._carry(attempt, recorded, held))
             is_running = True
@@ -154,7 +157,9 @@ class Carrier:
         self, attempt: Attempt, recorded: Recorded[TaskDispatched], held: Held
     ) -> None:
         try:
+            reach("carrier.before_effect")
             body = await self._attempt(recorded.event, held)
+            reach("carrier.after_effect")
             is_done = isinstance(body, TaskCompleted)
             self.completed += is_done
             self.failed += not is_done

@@ -22,10 +22,12 @@ def serve(
     from importlib import import_module
 
     from infra.logging import configure
+    from infra.processes.failing import arm
     from infra.processes.running import run_until_told
     from infra.settings import Settings
 
     settings = Settings()
     configure(settings.log_level)
+    arm(settings, process=part)
     module = import_module(f"infra.processes.{part}")
     run_until_told(module.run(settings), grace=settings.agents.grace)

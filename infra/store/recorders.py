@@ -26,6 +26,8 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, tuple_row
 
+from bus.failpoints import reach
+
 APPEND_LOCK = 0x7A5C_0002
 """The advisory lock that orders all appends of a database."""
 
@@ -127,7 +129,9 @@ class EventRecorder(PostgresApplicationRecorder):
                 columns,
                 prepare=True,
             )
-            return [int(row[0]) for row in cursor.fetchall()]
+            positions = [int(row[0]) for row in cursor.fetchall()]
+            reach("store.before_commit")
+        return positions
 
     def select_after(self, position: int, limit: int) -> Sequence[Notification]:
         """Return events after a position, in their order."""
@@ -180,6 +184,7 @@ class SnapshotRecorder(PostgresAggregateRecorder):
                     snapshot.state,
                 ],
             )
+            reach("snapshot.before_commit")
 
     def latest(self, stream: str) -> StoredEvent | None:
         """Return the stream's snapshot, if there is one."""

@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from eventsourcing.persistence import IntegrityError, PersistenceError
 
+from bus.failpoints import reach
 from bus.ports import StreamMoved
 from bus.together import end
 from domain.deciders import decider_of
@@ -181,6 +182,7 @@ class PostgresStore:
                 [follower, position],
                 prepare=True,
             )
+            reach("store.in_advance", follower)
 
     async def _call(self, function: Callable[[], T]) -> T:
         try:

@@ -43,6 +43,8 @@ class DeadLetter:
         digest = hashlib.sha256(self.body)
         digest.update(orjson.dumps(self.headers, default=str, option=orjson.OPT_SORT_KEYS))
         digest.update(f"{self.message_id}/{self.routing_key}".encode())
+        # What the inbox buries has an id of its own each time.
+        digest.update(str(self.properties.get("message_id")).encode())
         return digest.hexdigest()
 
 
@@ -87,7 +89,7 @@ def _letter_of(delivery: Delivery) -> DeadLetter:
     is_ours = REASON in headers
     origin = headers if is_ours else _last_death(headers)
     return DeadLetter(
-        message_id=_text(headers.get(MESSAGE_ID) or said.message_id or ""),
+        message_id=_text(headers.get(MESSAGE_ID, said.message_id or "")),
         reason=_text(origin.get(REASON, "unknown")),
         detail=_text(origin.get(DETAIL, "")),
         exchange=_text(origin.get(EXCHANGE, "")),

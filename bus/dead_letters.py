@@ -1,7 +1,7 @@
 """What a dead letter carries beside the message itself: why it is dead, and where it was going."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -22,8 +22,12 @@ KEY: Final = "x-taskloom-key"
 QUEUE: Final = "x-taskloom-queue"
 MESSAGE_ID: Final = "x-taskloom-message-id"
 DIED_AT: Final = "x-taskloom-died-at"
+REDRIVE: Final = "x-taskloom-redrive"
+"""Which letter a message has been before, and for which time it was sent again: ``17/2``."""
+
 
 _LONGEST_DETAIL = 1_000
+_LONGEST_REDRIVE = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +39,24 @@ class Origin:
     queue: str
 
 
-def dead_letter_headers(reason: str, detail: str, origin: Origin) -> dict[str, str]:
-    """Return the headers of a dead letter; ``reason`` is the stable code of what refused it."""
-    return {
+def dead_letter_headers(
+    reason: str, detail: str, origin: Origin, *, said: Mapping[str, object] | None
+) -> dict[str, str]:
+    """Return the headers of a dead letter; ``reason`` is the stable code of what refused it.
+
+    Of the headers that the message itself had, ``said``, only the one is kept that tells which
+    letter it has been before.
+    """
+    headers = {
         REASON: reason,
         DETAIL: detail[:_LONGEST_DETAIL],
         EXCHANGE: origin.exchange,
         KEY: origin.key,
         QUEUE: origin.queue,
     }
+    if said and isinstance(earlier := said.get(REDRIVE), str):
+        headers[REDRIVE] = earlier[:_LONGEST_REDRIVE]
+    return headers
 
 
 class DeadLetters:
@@ -70,11 +83,10 @@ def _letter(delivery: Delivery, error: TaskloomError, queue: str) -> Message:
     origin = Origin(exchange=delivery.exchange, key=delivery.key, queue=queue)
     said = delivery.properties
     headers: dict[str, FieldValue] = {
-        **dead_letter_headers(error.code, str(error), origin),
+        **dead_letter_headers(error.code, str(error), origin, said=said.headers),
         DIED_AT: datetime.now(UTC).isoformat(),
+        MESSAGE_ID: said.message_id or "",
     }
-    if said.message_id:
-        headers[MESSAGE_ID] = said.message_id[:255]
     return Message(
         exchange=DEAD,
         key=delivery.key,
@@ -83,5 +95,6 @@ def _letter(delivery: Delivery, error: TaskloomError, queue: str) -> Message:
         message_id=str(uuid4()),
         type="dead-letter",
         headers=headers,
-        content_type=said.content_type or "application/octet-stream",
+        content_type=said.content_type or "",
+        content_encoding=said.content_encoding,
     )

@@ -57,6 +57,7 @@ class Message:
     type: str
     headers: Mapping[str, FieldValue] | None = None
     content_type: str = CONTENT_TYPE
+    content_encoding: str | None = None
     mandatory: bool = True
     """Whether it is an error that no queue takes it."""
 
@@ -303,6 +304,7 @@ def _header(message: Message) -> ContentHeader:
         body_size=len(message.body),
         properties=Basic.Properties(
             content_type=message.content_type,
+            content_encoding=message.content_encoding,
             message_id=message.message_id,
             message_type=message.type,
             headers=dict(message.headers) if message.headers else None,

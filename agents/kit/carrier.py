@@ -225,7 +225,11 @@ class Carrier:
         origin = Origin(exchange=message.exchange or "", key=message.routing_key or "", queue=queue)
         fallback = f"{self._identity.instance}/{message.delivery_tag}"
         await self._reporter.bury(
-            refusal, origin, body=message.body, message_id=message.message_id or fallback
+            refusal,
+            origin,
+            body=message.body,
+            message_id=message.message_id or fallback,
+            said=message.headers,
         )
         self._acks.ack(message)
 

@@ -1,7 +1,7 @@
 """Says what happened, and insists until the broker has taken charge of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from aiormq.exceptions import AMQPError
@@ -76,8 +76,16 @@ class Reporter:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def bury(self, refusal: Refused, origin: Origin, *, body: bytes, message_id: str) -> None:
-        """Make a message a dead letter with its reason."""
+    async def bury(
+        self,
+        refusal: Refused,
+        origin: Origin,
+        *,
+        body: bytes,
+        message_id: str,
+        said: Mapping[str, object],
+    ) -> None:
+        """Make a message a dead letter with its reason; ``said`` are the headers it had."""
         log.warning("work.refused", code=refusal.code, why=str(refusal), queue=origin.queue)
         await self.insist(
             Message(
@@ -86,7 +94,7 @@ class Reporter:
                 body=body,
                 message_id=message_id,
                 type="dead.letter",
-                headers=dead_letter_headers(refusal.code, str(refusal), origin),
+                headers=dead_letter_headers(refusal.code, str(refusal), origin, said=said),
             )
         )
 

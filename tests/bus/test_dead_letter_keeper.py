@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 from psycopg_pool import AsyncConnectionPool
@@ -115,6 +116,18 @@ async def test_two_letters_that_say_the_same_are_two(
     for _ in range(2):
         await DeadLetters(broker.publisher).send([refused(1)], queue="q")
     await keep_until(broker, table, 2)
+
+
+async def test_a_message_without_an_id_or_a_type_is_kept_without_them(
+    broker: Broker, table: DeadLetterTable
+) -> None:
+    delivery, error = refused(1)
+    bare = replace(delivery, properties=Properties(content_type=None, message_id=None))
+    await DeadLetters(broker.publisher).send([(bare, error)], queue="q")
+    await keep_until(broker, table, 1)
+    (letter,) = await table.list()
+    assert letter.message_id == ""
+    assert not letter.properties["content_type"]
 
 
 async def test_nothing_is_lost_while_the_database_does_not_answer(

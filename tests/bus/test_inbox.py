@@ -11,7 +11,16 @@ import pika
 import pytest
 
 from bus.consuming import Consumer, Delivery
-from bus.dead_letters import DETAIL, EXCHANGE, KEY, MESSAGE_ID, QUEUE, REASON, DeadLetters
+from bus.dead_letters import (
+    DETAIL,
+    EXCHANGE,
+    KEY,
+    MESSAGE_ID,
+    QUEUE,
+    REASON,
+    REDRIVE,
+    DeadLetters,
+)
 from bus.inbox import Inbox
 from bus.properties import Properties
 from bus.strict_json import MAX_BYTES
@@ -182,6 +191,19 @@ async def test_a_dead_letter_says_what_it_was_and_where_it_was_going(broker: Bro
         QUEUE: REPORTS,
         MESSAGE_ID: "started-a",
     }
+
+
+async def test_a_message_that_was_a_letter_before_says_so_when_it_dies_again(
+    broker: Broker,
+) -> None:
+    headers = {REDRIVE: "17/2", "x-other": "of no use to anybody"}
+    await say(broker, started(), headers=headers, content_encoding="identity")
+    async with listening(broker, WatchedStore(MemoryStore())):
+        await broker.until_holds(DEAD, 1)
+    (letter,) = await broker.take(DEAD)
+    assert letter.headers[REDRIVE] == "17/2"
+    assert "x-other" not in letter.headers
+    assert letter.content_encoding == "identity"
 
 
 async def test_hundreds_of_reports_share_a_few_appends(broker: Broker) -> None:

@@ -3,7 +3,8 @@
 from aio_pika import RobustConnection
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
-from bus.topology import REPORTS, WORK, work_key
+from bus.owed import Depth
+from bus.topology import REPORTS, RETRY, WORK, work_key
 from domain.errors import Unavailable
 from domain.leases import WorkKind
 
@@ -25,14 +26,18 @@ class BrokerDepths:
 
     async def reports(self) -> int:
         """Return how many reports wait to be recorded."""
-        return await self._ready(REPORTS)
+        return (await self._of(REPORTS)).ready
 
-    async def work(self, kind: WorkKind) -> int:
-        """Return how many tasks of a kind wait for an agent."""
-        return await self._ready(f"{WORK}.{work_key(*kind)}")
+    async def work(self, kind: WorkKind) -> Depth:
+        """Return what the queue of a kind of work holds."""
+        return await self._of(f"{WORK}.{work_key(*kind)}")
 
-    async def _ready(self, queue: str) -> int:
-        """Return how many messages wait: none, in a queue that does not exist."""
+    async def retry(self, delay: int) -> int:
+        """Return how many tasks wait in the retry queue of a delay."""
+        return (await self._of(f"{RETRY}.{delay}s")).ready
+
+    async def _of(self, queue: str) -> Depth:
+        """Return what a queue holds: nothing, where it does not exist."""
         transport = self._connection.transport
         if transport is None:
             raise BrokerUnavailable(ConnectionError("the connection is being made"))
@@ -41,7 +46,7 @@ class BrokerDepths:
             declared = await channel.queue_declare(queue, passive=True, timeout=5)
             await channel.close()
         except ChannelNotFoundEntity:
-            return 0
+            return Depth(ready=0, consumers=0)
         except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
             raise BrokerUnavailable(error) from error
-        return declared.message_count or 0
+        return Depth(ready=declared.message_count or 0, consumers=declared.consumer_count or 0)

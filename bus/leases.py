@@ -1,8 +1,7 @@
 """The lease keeper: hears heartbeats, and moves what their silence has lost.
 
 A lease is kept by being named in heartbeats. One that nobody names any more becomes ``task.lost``,
-and the run dispatches its next epoch. Work that no agent ever took, and that is not in its queue
-either, is published again: the broker may lose everything, the log does not.
+and the run dispatches its next epoch.
 """
 
 import asyncio
@@ -16,13 +15,12 @@ import structlog
 from bus.failpoints import reach
 from bus.ports import Clock
 from bus.recorder import Recorder
-from bus.relay import Relay
 from bus.signals import Heartbeat
 from bus.telling import saying, tell
 from domain.errors import Unavailable
-from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, WorkKind, judge
-from domain.policies import AnyReport, Event
-from domain.recorded import Recorded, Report
+from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, is_lost
+from domain.policies import AnyReport
+from domain.recorded import Report
 from domain.run_events import TaskLost
 
 log = structlog.get_logger(__name__)
@@ -30,23 +28,11 @@ log = structlog.get_logger(__name__)
 ACTOR = "taskloom.leases"
 
 
-class Attempts(Protocol):
-    """The attempts that have not ended, as far as the log has been followed."""
+class Started(Protocol):
+    """The attempts that agents have started, as far as the log has been followed."""
 
     async def started(self, *, before: datetime) -> Sequence[Attempt]:
         """Return those that agents started before a time."""
-        ...
-
-    async def waiting_kinds(self, *, before: datetime) -> Sequence[WorkKind]:
-        """Return the kinds of those that were dispatched before a time and not started."""
-        ...
-
-    async def waiting(self, kind: WorkKind, *, before: datetime) -> Sequence[Attempt]:
-        """Return the oldest of a kind that were dispatched before a time and not started."""
-        ...
-
-    async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
-        """Return the events that dispatched attempts."""
         ...
 
 
@@ -65,10 +51,6 @@ class Depths(Protocol):
         """Return how many reports wait to be recorded."""
         ...
 
-    async def work(self, kind: WorkKind) -> int:
-        """Return how many tasks of a kind wait for an agent."""
-        ...
-
 
 @dataclass(slots=True)
 class _Heard:
@@ -83,11 +65,10 @@ class LeaseKeeper:
     def __init__(
         self,
         *,
-        attempts: Attempts,
+        attempts: Started,
         presence: Presence,
         depths: Depths,
         recorder: Recorder,
-        relay: Relay,
         clock: Clock,
         lease: timedelta,
     ) -> None:
@@ -95,7 +76,6 @@ class LeaseKeeper:
         self._presence = presence
         self._depths = depths
         self._recorder = recorder
-        self._relay = relay
         self._clock = clock
         self._lease = lease
         self._heard = _Heard(clock.now())
@@ -125,43 +105,32 @@ class LeaseKeeper:
     async def sweep(self) -> None:
         """Judge once."""
         now = self._clock.now()
-        late = await self._late(now)
-        if late:
-            await self._settle(late, now)
+        attempts = await self._attempts.started(before=now - self._lease)
+        if attempts:
+            await self._judge(attempts, now)
         self._forget(now)
 
-    async def _late(self, now: datetime) -> Sequence[Attempt]:
-        """Return the attempts that somebody should have been heard of by now.
-
-        Work that waits behind other work in its queue is not late: however much there is, it is
-        not even read.
-        """
-        before = now - self._lease
-        late = list(await self._attempts.started(before=before))
-        for kind in await self._attempts.waiting_kinds(before=before):
-            if not await self._depths.work(kind):
-                late += await self._attempts.waiting(kind, before=before)
-        return late
-
-    async def _settle(self, late: Sequence[Attempt], now: datetime) -> None:
+    def sightings(self) -> Sightings:
+        """Return what heartbeats have shown."""
         heard = self._heard
-        verdict = judge(
-            late,
-            Sightings(since=heard.since, agents=heard.agents, attempts=heard.attempts),
-            now,
-            lease=self._lease,
-            has_backlog=await self._depths.reports() > 0,
-        )
-        if verdict.lost:
-            log.warning("leases.lost", attempts=len(verdict.lost))
-            reach("leases.before_record")
-            await tell(self._recorder, [_lost(attempt, now) for attempt in verdict.lost])
-        if verdict.owed:
-            log.warning("leases.owed", attempts=len(verdict.owed))
-            await self._relay.publish_work(await self._attempts.work_of(verdict.owed))
-        for attempt in (*verdict.lost, *verdict.owed):
-            # The view and the queue need time to show what was done about it.
-            heard.attempts[attempt.key] = now
+        return Sightings(since=heard.since, agents=heard.agents, attempts=heard.attempts)
+
+    async def _judge(self, attempts: Sequence[Attempt], now: datetime) -> None:
+        has_backlog = await self._depths.reports() > 0
+        sightings = self.sightings()
+        lost = [
+            attempt
+            for attempt in attempts
+            if is_lost(attempt, sightings, now, lease=self._lease, has_backlog=has_backlog)
+        ]
+        if not lost:
+            return
+        log.warning("leases.lost", attempts=len(lost))
+        reach("leases.before_record")
+        await tell(self._recorder, [_lost(attempt, now) for attempt in lost])
+        for attempt in lost:
+            # The view needs time to show what was done about it.
+            self._heard.attempts[attempt.key] = now
 
     async def _look_for_agents(self) -> None:
         """Take agents that were there before for alive until they are silent for a lease."""

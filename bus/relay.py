@@ -52,9 +52,10 @@ class Relay:
         messages = [message for event in events for message in messages_of(event)]
         await self._insist(messages, patience=_PATIENCE)
 
-    async def publish_work(self, dispatched: Sequence[Recorded[Event]]) -> None:
-        """Publish work again that may have been lost with its queue."""
-        await self._insist([work for event in dispatched for work in work_of(event)], patience=2)
+    async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> None:
+        """Publish work again that was lost with its queue, to wait for some seconds or none."""
+        again = [work for event in dispatched for work in work_of(event, delay=delay)]
+        await self._insist(again, patience=2)
 
     async def _insist(self, messages: Sequence[Message], *, patience: int) -> None:
         owed = messages
@@ -102,13 +103,18 @@ def messages_of(recorded: Recorded[Event]) -> list[Message]:
     return [fact, *work_of(recorded, body)]
 
 
-def work_of(recorded: Recorded[Event], body: bytes | None = None) -> list[Message]:
-    """Return the work that an event dispatches: its own body, on its way to an agent."""
+def work_of(
+    recorded: Recorded[Event], body: bytes | None = None, *, delay: int | None = None
+) -> list[Message]:
+    """Return the work that an event dispatches: its own body, on its way to an agent.
+
+    It waits as long as the event says, or for another ``delay``.
+    """
     event = recorded.event
     if not isinstance(event, TaskDispatched):
         return []
-    if event.delay:
-        exchange, key = RETRY, retry_key(event.delay, event.role, event.agent, event.lane)
+    if delay := event.delay if delay is None else delay:
+        exchange, key = RETRY, retry_key(delay, event.role, event.agent, event.lane)
     else:
         exchange, key = WORK, work_key(event.role, event.agent, event.lane)
     return [

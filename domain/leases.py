@@ -1,6 +1,6 @@
 """Who still holds what: which attempts are lost with their agents, and which work never arrived."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -30,6 +30,11 @@ class Attempt:
     """Where the log holds the event that dispatched it."""
 
     @property
+    def due(self) -> datetime:
+        """When it came into its state, or will be there for agents to take."""
+        return self.since + timedelta(seconds=self.delay if self.state == "dispatched" else 0)
+
+    @property
     def key(self) -> "AttemptKey":
         """What names it in a heartbeat."""
         return (self.run_id, self.task_id, self.epoch, self.agent_id or ANYBODY)
@@ -49,17 +54,6 @@ WorkKind = tuple[Role, AgentType, Lane]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What has to happen to attempts."""
-
-    lost: Sequence[Attempt]
-    """Their agents are gone: each needs a new epoch."""
-
-    owed: Sequence[Attempt]
-    """No agent has taken them for long: their work may never have arrived, and is sent again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sightings:
     """What heartbeats have shown."""
 
@@ -73,30 +67,30 @@ class Sightings:
     """When each attempt was last named, by each agent and by anybody."""
 
 
-def judge(
-    attempts: Iterable[Attempt],
+def is_lost(
+    attempt: Attempt,
     sightings: Sightings,
     now: datetime,
     *,
     lease: timedelta,
     has_backlog: bool,
-) -> Verdict:
-    """Say which attempts are lost and which are owed.
+) -> bool:
+    """Tell whether a started attempt is lost with its agent, and needs a new epoch.
 
     While reports still wait to be recorded (``has_backlog``), an agent that is alive is believed:
     the result may be among them.
     """
-    lost: list[Attempt] = []
-    owed: list[Attempt] = []
-    for attempt in attempts:
-        proof = max(
-            attempt.since, sightings.since, sightings.attempts.get(attempt.key, attempt.since)
-        )
-        if attempt.state == "started":
-            heard = sightings.agents.get(attempt.agent_id or "", sightings.since)
-            is_alive = now - heard <= lease
-            if now - proof > lease and not (is_alive and has_backlog):
-                lost.append(attempt)
-        elif now - proof > lease + timedelta(seconds=attempt.delay) and not has_backlog:
-            owed.append(attempt)
-    return Verdict(lost=lost, owed=owed)
+    heard = sightings.agents.get(attempt.agent_id or "", sightings.since)
+    is_alive = now - heard <= lease
+    return now - _proof(attempt, sightings) > lease and not (is_alive and has_backlog)
+
+
+def is_owed(attempt: Attempt, sightings: Sightings, now: datetime, *, patience: timedelta) -> bool:
+    """Tell whether nobody has shown for long to have an attempt that no agent has started."""
+    return now - _proof(attempt, sightings) > patience
+
+
+def _proof(attempt: Attempt, sightings: Sightings) -> datetime:
+    """Return the latest time at which an attempt may have been well."""
+    named = sightings.attempts.get(attempt.key, attempt.due)
+    return max(attempt.due, sightings.since, named)

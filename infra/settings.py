@@ -66,6 +66,9 @@ class Agents(_Part):
     lease: PositiveFloat = 5.0
     """Seconds without a heartbeat after which an agent's attempts are lost."""
 
+    patience: PositiveFloat = 3.0
+    """Seconds that dispatched work may be out of everybody's sight before it is sent again."""
+
     grace: PositiveFloat = 10.0
     """Seconds a stopping process gives to what it has under way."""
 

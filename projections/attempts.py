@@ -115,27 +115,87 @@ async def list_attempts(
         return await cursor.fetchall()
 
 
-async def list_waiting_kinds(
-    connection: Connection, *, before: datetime
-) -> Sequence[tuple[Role, str, Lane]]:
-    """Return the kinds of attempts that were dispatched before a time and are not started."""
+_DUE = "since + delay * interval '1 second'"
+_UNTAKEN = "from views.attempts_1 where state = 'dispatched' and position <= %(published)s"
+
+
+async def count_late(
+    connection: Connection, *, before: datetime, published: int
+) -> Mapping[tuple[Role, str, Lane], int]:
+    """Return how many attempts of each kind were due before a time, published and not started."""
     cursor = await connection.execute(
-        "select distinct role, agent_type, lane from views.attempts_1"
-        " where state = 'dispatched' and since < %s order by role, agent_type, lane",
-        [before],
+        f"select role, agent_type, lane, count(*) {_UNTAKEN}"
+        f" and since < %(before)s and {_DUE} < %(before)s"
+        " group by role, agent_type, lane order by role, agent_type, lane",
+        {"before": before, "published": published},
     )
-    return [(role, agent_type, lane) for role, agent_type, lane in await cursor.fetchall()]
+    return {(role, type_, lane): count for role, type_, lane, count in await cursor.fetchall()}
 
 
-async def list_waiting(
-    connection: Connection, kind: tuple[Role, str, Lane], *, before: datetime, limit: int
+async def list_late(
+    connection: Connection,
+    kind: tuple[Role, str, Lane],
+    *,
+    after: datetime,
+    before: datetime,
+    beyond: int,
+    published: int,
+    limit: int,
 ) -> Sequence[AttemptRow]:
-    """Return the oldest attempts of a kind that were dispatched before a time, not started."""
+    """Return the next attempts of a kind, not started, that were due between two times."""
+    role, agent_type, lane = kind
     async with connection.cursor(row_factory=class_row(AttemptRow)) as cursor:
         await cursor.execute(
-            "select * from views.attempts_1 where state = 'dispatched' and since < %s"
-            " and (role, agent_type, lane) = (%s, %s, %s)"
-            " order by since, run_id, task_id limit %s",
-            [before, *kind, limit],
+            f"select * {_UNTAKEN} and position > %(beyond)s"
+            " and role = %(role)s and agent_type = %(agent_type)s and lane = %(lane)s"
+            f" and since < %(before)s and {_DUE} >= %(after)s and {_DUE} < %(before)s"
+            " order by position limit %(limit)s",
+            {
+                "role": role,
+                "agent_type": agent_type,
+                "lane": lane,
+                "after": after,
+                "before": before,
+                "beyond": beyond,
+                "published": published,
+                "limit": limit,
+            },
+        )
+        return await cursor.fetchall()
+
+
+async def count_delayed(
+    connection: Connection, *, after: datetime, beyond: int, published: int
+) -> Mapping[int, int]:
+    """Return how many attempts are due only after a time, for each delay."""
+    cursor = await connection.execute(
+        f"select delay, count(*) {_UNTAKEN} and position > %(beyond)s"
+        f" and delay > 0 and {_DUE} > %(after)s group by delay order by delay",
+        {"after": after, "beyond": beyond, "published": published},
+    )
+    return dict(await cursor.fetchall())
+
+
+async def list_delayed(
+    connection: Connection,
+    delay: int,
+    *,
+    after: datetime,
+    beyond: int,
+    published: int,
+    limit: int,
+) -> Sequence[AttemptRow]:
+    """Return the next attempts with a delay that are due only after a time."""
+    async with connection.cursor(row_factory=class_row(AttemptRow)) as cursor:
+        await cursor.execute(
+            f"select * {_UNTAKEN} and position > %(beyond)s"
+            f" and delay = %(delay)s and {_DUE} > %(after)s order by position limit %(limit)s",
+            {
+                "delay": delay,
+                "after": after,
+                "beyond": beyond,
+                "published": published,
+                "limit": limit,
+            },
         )
         return await cursor.fetchall()

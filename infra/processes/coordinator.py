@@ -23,6 +23,7 @@ from bus.follower import Follower
 from bus.health import HealthKeeper
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
+from bus.owed import OwedWork
 from bus.ports import Loop, SystemClock
 from bus.publishing import Publisher
 from bus.reactions import Reactions
@@ -74,14 +75,22 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         health = HealthKeeper(
             presence=presence, recorder=recorder, clock=SystemClock(), lease=lease
         )
+        open_attempts, depths = OpenAttempts(pool, store), BrokerDepths(consuming)
         keeper = LeaseKeeper(
-            attempts=OpenAttempts(pool, store.log()),
+            attempts=open_attempts,
             presence=presence,
-            depths=BrokerDepths(consuming),
+            depths=depths,
             recorder=recorder,
-            relay=relay,
             clock=SystemClock(),
             lease=lease,
+        )
+        owed = OwedWork(
+            attempts=open_attempts,
+            depths=depths,
+            relay=relay,
+            clock=SystemClock(),
+            sightings=keeper.sightings,
+            patience=timedelta(seconds=settings.agents.patience),
         )
 
         def hear(heartbeat: Heartbeat) -> None:
@@ -111,6 +120,7 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             dead,
             keeper,
             health,
+            owed,
             attempts,
             broker,
             *followers,

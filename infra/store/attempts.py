@@ -1,27 +1,35 @@
 """The open attempts, as the lease keeper asks for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from psycopg_pool import AsyncConnectionPool
 
-from bus.ports import Log
 from domain.leases import Attempt, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
 from infra.store.pools import connection_of
-from projections.attempts import AttemptRow, list_attempts, list_waiting, list_waiting_kinds
+from infra.store.store import PostgresStore
+from projections.attempts import (
+    ATTEMPTS,
+    AttemptRow,
+    count_delayed,
+    count_late,
+    list_attempts,
+    list_delayed,
+    list_late,
+)
 
-AT_ONCE = 1_000
-"""How much work of a kind is looked after in one go."""
+AT_ONCE = 500
+"""How much work of a kind is read at a time, with the inputs it was given."""
 
 
 class OpenAttempts:
     """Reads the view of attempts, and the log for the work they were given."""
 
-    def __init__(self, pool: AsyncConnectionPool, events: Log) -> None:
+    def __init__(self, pool: AsyncConnectionPool, store: PostgresStore) -> None:
         self._pool = pool
-        self._log = events
+        self._store = store
 
     async def started(self, *, before: datetime) -> Sequence[Attempt]:
         """Return those that agents started before a time."""
@@ -29,23 +37,62 @@ class OpenAttempts:
             rows = await list_attempts(connection, state="started", before=before)
         return [_attempt(row) for row in rows]
 
-    async def waiting_kinds(self, *, before: datetime) -> Sequence[WorkKind]:
-        """Return the kinds of those that were dispatched before a time and not started."""
-        async with connection_of(self._pool) as connection:
-            return await list_waiting_kinds(connection, before=before)
+    async def recorded(self) -> int:
+        """Return the position of the last event."""
+        return await self._store.head()
 
-    async def waiting(self, kind: WorkKind, *, before: datetime) -> Sequence[Attempt]:
-        """Return the oldest of a kind that were dispatched before a time and not started."""
+    async def followed(self) -> int:
+        """Return the position up to which the log has been followed."""
+        return await self._store.position_of(ATTEMPTS.follower)
+
+    async def published(self) -> int:
+        """Return the position up to which the log has been published."""
+        return await self._store.position_of("relay")
+
+    async def late(self, *, before: datetime, published: int) -> Mapping[WorkKind, int]:
+        """Return how many attempts of each kind were due before a time, and published."""
         async with connection_of(self._pool) as connection:
-            rows = await list_waiting(connection, kind, before=before, limit=AT_ONCE)
+            return await count_late(connection, before=before, published=published)
+
+    async def waiting(
+        self, kind: WorkKind, *, after: datetime, before: datetime, beyond: int, published: int
+    ) -> Sequence[Attempt]:
+        """Return the next of a kind that were due between two times, beyond a position."""
+        async with connection_of(self._pool) as connection:
+            rows = await list_late(
+                connection,
+                kind,
+                after=after,
+                before=before,
+                beyond=beyond,
+                published=published,
+                limit=AT_ONCE,
+            )
+        return [_attempt(row) for row in rows]
+
+    async def delayed(self, *, after: datetime, beyond: int, published: int) -> Mapping[int, int]:
+        """Return how many attempts are due only after a time, for each delay."""
+        async with connection_of(self._pool) as connection:
+            return await count_delayed(connection, after=after, beyond=beyond, published=published)
+
+    async def waiting_for(
+        self, delay: int, *, after: datetime, beyond: int, published: int
+    ) -> Sequence[Attempt]:
+        """Return the next with a delay that are due only after a time, beyond a position."""
+        async with connection_of(self._pool) as connection:
+            rows = await list_delayed(
+                connection,
+                delay,
+                after=after,
+                beyond=beyond,
+                published=published,
+                limit=AT_ONCE,
+            )
         return [_attempt(row) for row in rows]
 
     async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
         """Return the events that dispatched attempts."""
-        events: list[Recorded[Event]] = []
-        for attempt in attempts:
-            events += await self._log.read_all(after=attempt.position - 1, limit=1)
-        return events
+        return await self._store.read_at([attempt.position for attempt in attempts])
 
 
 def _attempt(row: AttemptRow) -> Attempt:

@@ -143,6 +143,16 @@ class EventRecorder(PostgresApplicationRecorder):
                 [position, limit],
             )
 
+    def select_at(self, positions: Sequence[int]) -> Sequence[Notification]:
+        """Return the events at positions, in their order."""
+        with self.datastore.get_connection() as connection:
+            return _notifications(
+                connection,
+                "select notification_id, originator_id, originator_version, topic, state"
+                " from events where notification_id = any(%s::bigint[]) order by notification_id",
+                [list(positions)],
+            )
+
     def select_stream(self, stream: str, after: int) -> Sequence[Notification]:
         """Return a stream's events after a version, with their positions."""
         with self.datastore.get_connection() as connection:

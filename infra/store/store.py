@@ -101,6 +101,12 @@ class PostgresStore:
             lambda: [from_stored(stored) for stored in self._events.select_after(after, limit)]
         )
 
+    async def read_at(self, positions: Sequence[int]) -> Sequence[Recorded[Event]]:
+        """Return the events at positions, in their order."""
+        return await self._call(
+            lambda: [from_stored(stored) for stored in self._events.select_at(positions)]
+        )
+
     async def head(self) -> int:
         """Return the position of the last event, 0 when there is none."""
         return await self._call(lambda: self._events.max_notification_id() or 0)

@@ -1,21 +1,17 @@
-"""The lease keeper: silence loses attempts, and lost queues are filled again."""
+"""The lease keeper: silence loses attempts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import cast
 
 import pytest
 
 from bus.leases import LeaseKeeper
 from bus.ports import SystemClock
 from bus.recorder import Recorder
-from bus.relay import Relay
 from bus.signals import Heartbeat, HeldTask
-from domain.leases import Attempt, WorkKind
-from domain.policies import Event
-from domain.recorded import Recorded
+from domain.leases import Attempt
 from domain.run import Run
 from infra.store.store import DatabaseUnavailable
 from tests.support.making import RUN_ID, requested, started, task
@@ -35,27 +31,11 @@ class World:
     store: MemoryStore
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     backlog: int = 0
-    depth: int = 0
     present: list[str] = field(default_factory=list[str])
-    published: list[Recorded[Event]] = field(default_factory=list[Recorded[Event]])
     outages: int = 0
 
     async def started(self, *, before: datetime) -> Sequence[Attempt]:
         return [each for each in self.attempts if each.state == "started" and each.since < before]
-
-    async def waiting_kinds(self, *, before: datetime) -> Sequence[WorkKind]:
-        return sorted({each.kind for each in self._waiting(before)})
-
-    async def waiting(self, kind: WorkKind, *, before: datetime) -> Sequence[Attempt]:
-        return [each for each in self._waiting(before) if each.kind == kind]
-
-    def _waiting(self, before: datetime) -> list[Attempt]:
-        return [
-            each for each in self.attempts if each.state == "dispatched" and each.since < before
-        ]
-
-    async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
-        return [self.store.events[each.position - 1] for each in attempts]
 
     async def agents(self) -> Sequence[str]:
         if self.outages:
@@ -65,12 +45,6 @@ class World:
 
     async def reports(self) -> int:
         return self.backlog
-
-    async def work(self, kind: WorkKind) -> int:
-        return self.depth
-
-    async def publish_work(self, dispatched: Sequence[Recorded[Event]]) -> None:
-        self.published += dispatched
 
 
 @dataclass
@@ -144,7 +118,6 @@ async def scene() -> AsyncIterator[Scene]:
             presence=world,
             depths=world,
             recorder=recorder,
-            relay=cast("Relay", world),
             clock=clock,
             lease=timedelta(seconds=LEASE),
         )
@@ -200,29 +173,6 @@ async def test_a_living_agent_is_believed_while_reports_wait(scene: Scene) -> No
     assert await scene.epoch() == 2
 
 
-async def test_work_that_is_gone_from_its_queue_is_published_again(scene: Scene) -> None:
-    scene.attempt(state="dispatched", agent_id=None)
-    await scene.after(LEASE)
-    assert scene.world.published == []
-    await scene.after(1)
-    assert [event.type for event in scene.world.published] == ["task.dispatched"]
-    await scene.after(LEASE)
-    assert len(scene.world.published) == 1
-    await scene.after(1)
-    assert len(scene.world.published) == 2
-    assert await scene.epoch() == 1
-
-
-@pytest.mark.parametrize("why", ["backlog", "depth"])
-async def test_work_that_may_still_be_under_way_is_not_published_again(
-    scene: Scene, why: str
-) -> None:
-    scene.attempt(state="dispatched", agent_id=None)
-    setattr(scene.world, why, 1)
-    await scene.after(LEASE * 5)
-    assert scene.world.published == []
-
-
 async def test_an_agent_that_never_registered_does_not_disturb_the_others(scene: Scene) -> None:
     scene.attempt()
     scene.beat(agent_id="stranger")
@@ -247,7 +197,6 @@ async def test_the_keeper_judges_on_through_an_outage(scene: Scene) -> None:
         presence=scene.world,
         depths=scene.world,
         recorder=scene.recorder,
-        relay=cast("Relay", scene.world),
         clock=SystemClock(),
         lease=timedelta(seconds=0.2),
     )

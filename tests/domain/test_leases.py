@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, Verdict, judge
+from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, is_lost, is_owed
 from tests.support.scenario import NOW
 
 LEASE = timedelta(seconds=10)
@@ -51,19 +51,10 @@ def seen(
 
 
 def judged(of: Attempt, sightings: Sightings, *, has_backlog: bool = False) -> str:
-    verdict = judge(
-        [of],
-        sightings,
-        NOW,
-        lease=LEASE,
-        has_backlog=has_backlog,
-    )
-    if verdict == Verdict(lost=[of], owed=[]):
-        return "lost"
-    if verdict == Verdict(lost=[], owed=[of]):
-        return "owed"
-    assert verdict == Verdict(lost=[], owed=[])
-    return "fine"
+    if of.state == "dispatched":
+        return "owed" if is_owed(of, sightings, NOW, patience=LEASE) else "fine"
+    is_gone = is_lost(of, sightings, NOW, lease=LEASE, has_backlog=has_backlog)
+    return "lost" if is_gone else "fine"
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(10, "fine"), (10.001, "lost")])
@@ -104,11 +95,6 @@ def test_work_that_has_to_wait_is_given_its_delay() -> None:
     assert judged(waiting(26.001), seen()) == "owed"
 
 
-def test_work_is_not_owed_while_reports_wait() -> None:
-    waiting = attempt(state="dispatched")
-    assert judged(waiting, seen(), has_backlog=True) == "fine"
-
-
 def test_what_was_done_about_an_attempt_gives_it_another_lease() -> None:
     waiting = attempt(state="dispatched")
     assert judged(waiting, seen(named=ago(9))) == "fine"
@@ -123,8 +109,8 @@ def test_another_agent_does_not_keep_the_lease_of_a_holder_that_is_gone() -> Non
 def test_each_attempt_is_judged_on_its_own() -> None:
     attempts = [attempt(task_id=name) for name in "abc"]
     sightings = Sightings(since=LONG_AGO, agents={}, attempts={("exec_1", "b", 1, "ann"): NOW})
-    verdict = judge(attempts, sightings, NOW, lease=LEASE, has_backlog=False)
-    assert [each.task_id for each in verdict.lost] == ["a", "c"]
+    gone = [each.task_id for each in attempts if judged(each, sightings) == "lost"]
+    assert gone == ["a", "c"]
 
 
 def test_an_attempt_is_named_by_run_task_and_epoch() -> None:

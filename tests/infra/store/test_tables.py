@@ -1,21 +1,27 @@
 """The tables beside the log: away while the database is, and safe from what agents send."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from bus.refusals import BadSchema
 from bus.signals import Heartbeat, decode_heartbeat
+from domain.leases import WorkKind
 from infra.store.attempts import OpenAttempts
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.presence import PresenceTable
-from infra.store.store import DatabaseUnavailable
-from tests.support.memory_store import MemoryStore
+from infra.store.store import DatabaseUnavailable, PostgresStore
+from projections.attempts import ATTEMPTS
+from projections.runner import Runner
+from tests.support.making import RUN_ID, after, failed, requested, started, task
 from tests.support.proxy import Proxy, proxied
+from tests.support.recording import recorded
+from tests.support.scenario import NOW as AT
 
 NOW = datetime(2026, 1, 20, 12, 0, tzinfo=UTC)
+second = timedelta(seconds=1)
 
 
 def heartbeat(**changes: object) -> Heartbeat:
@@ -48,13 +54,13 @@ async def test_without_the_database_every_table_is_unavailable(
 ) -> None:
     pool, _ = cut_off
     presence, letters = PresenceTable(pool), DeadLetterTable(pool)
-    attempts = OpenAttempts(pool, MemoryStore())
+    attempts = OpenAttempts(pool, PostgresStore(""))
     for question in (
         presence.seen([heartbeat()], NOW),
         presence.agents(),
         letters.count(),
         attempts.started(before=NOW),
-        attempts.waiting_kinds(before=NOW),
+        attempts.late(before=NOW, published=1),
     ):
         with pytest.raises(DatabaseUnavailable):
             await question
@@ -75,3 +81,52 @@ def test_a_heartbeat_that_no_table_could_keep_is_refused(what: str) -> None:
     said = heartbeat().model_dump_json().replace(f'"{what}":0.', f'"{what}":1e300,"x":0.')
     with pytest.raises(BadSchema, match=what):
         decode_heartbeat(said.encode())
+
+
+async def test_attempts_that_wait_are_counted_and_listed_by_when_they_are_due(
+    database: str,
+) -> None:
+    pool: AsyncConnectionPool = AsyncConnectionPool(
+        database, min_size=1, open=False, kwargs={"autocommit": True}
+    )
+    async with pool, PostgresStore(database) as store:
+        run = requested(task("a"), task("b", "a"), task("c", agent="CAD"), task("d"))
+        events = list(after(run, started("d"), failed("d")))
+        dispatched = events.pop()
+        await store.append([recorded(RUN_ID, n, each) for n, each in enumerate(events, start=1)])
+        await store.append([recorded(RUN_ID, len(events) + 1, dispatched)])
+        runner = Runner(views=[ATTEMPTS], log=store.log(), pool=pool)
+        await runner.prepare()
+        await runner.catch_up()
+        attempts = OpenAttempts(pool, store)
+        last = await attempts.recorded()
+        assert await attempts.followed() == last
+        assert await attempts.published() == 0
+        await store.advance("relay", last)
+        assert await attempts.published() == last
+
+        noop: WorkKind = ("execution", "NOOP", "normal")
+        late = await attempts.late(before=AT + second, published=last)
+        assert late == {("execution", "CAD", "normal"): 1, noop: 1}
+        assert await attempts.late(before=AT, published=last) == {}
+        assert await attempts.late(before=AT + 2 * second, published=1) == {}
+        assert (await attempts.late(before=AT + 2 * second, published=last))[noop] == 2
+        assert await attempts.delayed(after=AT, beyond=0, published=last) == {1: 1}
+        assert await attempts.delayed(after=AT + second, beyond=0, published=last) == {}
+        assert await attempts.delayed(after=AT, beyond=last, published=last) == {}
+        (again,) = await attempts.waiting_for(1, after=AT, beyond=0, published=last)
+        assert (again.task_id, again.epoch, again.due) == ("d", 2, AT + second)
+
+        async def tasks_due(start: datetime, end: datetime, beyond: int = 0) -> list[str]:
+            found = await attempts.waiting(
+                noop, after=start, before=end, beyond=beyond, published=last
+            )
+            return [each.task_id for each in found]
+
+        assert await tasks_due(AT, AT + 2 * second) == ["a", "d"]
+        assert await tasks_due(AT, AT + second) == ["a"]
+        assert await tasks_due(AT + second, AT + 2 * second) == ["d"]
+        assert await tasks_due(AT, AT + 2 * second, again.position - 1) == ["d"]
+        (event,) = await attempts.work_of([again])
+        assert event.event == dispatched
+        assert event.position == again.position

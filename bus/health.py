@@ -15,14 +15,18 @@ from bus.ports import Clock
 from bus.recorder import Recorder
 from bus.signals import Heartbeat
 from bus.telling import saying, tell
+from bus.tracks import Track, usual_seconds
 from domain.agent import AgentStatus, Health, agent_stream
 from domain.errors import Unavailable
+from domain.health import Limits, Observed, Standing, judge
 from domain.policies import AnyReport
 from domain.recorded import Report
 
 log = structlog.get_logger(__name__)
 
 ACTOR = "taskloom.health"
+
+_LONGEST_REASON = 4_000
 
 
 class Presence(Protocol):
@@ -39,31 +43,46 @@ class Presence(Protocol):
 
 @dataclass(slots=True)
 class _Heard:
-    agents: dict[str, datetime] = field(default_factory=dict[str, datetime])
-    voices: set[str] = field(default_factory=set[str])
-    """The agents that were heard, and not only taken for alive."""
+    tracks: dict[str, Track] = field(default_factory=dict[str, Track])
+    awaited: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    """The agents that were there before and have not been heard yet → since when."""
 
     news: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
-    health: dict[str, Health] = field(default_factory=dict[str, Health])
+    standings: dict[str, Standing] = field(default_factory=dict[str, Standing])
+    told: dict[str, Health] = field(default_factory=dict[str, Health])
 
 
 class HealthKeeper:
     """Judges agents by what their heartbeats say."""
 
     def __init__(
-        self, *, presence: Presence, recorder: Recorder, clock: Clock, lease: timedelta
+        self,
+        *,
+        presence: Presence,
+        recorder: Recorder,
+        clock: Clock,
+        lease: timedelta,
+        limits: Limits | None = None,
     ) -> None:
         self._presence = presence
         self._recorder = recorder
         self._clock = clock
         self._lease = lease
+        self._limits = limits or Limits()
         self._heard = _Heard()
 
     def hear(self, heartbeat: Heartbeat) -> None:
         """Take note of a heartbeat."""
-        self._heard.agents[heartbeat.agent_id] = self._clock.now()
-        self._heard.voices.add(heartbeat.agent_id)
-        self._heard.news[heartbeat.agent_id] = heartbeat
+        now, heard = self._clock.now(), self._heard
+        track = heard.tracks.get(heartbeat.agent_id)
+        if track is not None and track.last.instance == heartbeat.instance:
+            track.hear(heartbeat, now, lease=self._lease, window=self._limits.window)
+        else:  # another start is another beginning, in the record as well
+            heard.tracks[heartbeat.agent_id] = Track(at=now, last=heartbeat)
+            heard.standings.pop(heartbeat.agent_id, None)
+            heard.told.pop(heartbeat.agent_id, None)
+        heard.awaited.pop(heartbeat.agent_id, None)
+        heard.news[heartbeat.agent_id] = heartbeat
 
     async def run(self) -> None:
         """Judge again and again until cancelled."""
@@ -85,45 +104,61 @@ class HealthKeeper:
         news, self._heard.news = self._heard.news, {}
         if news:
             await self._presence.seen(list(news.values()), now)
+        self._judge(now)
         await self._tell(now)
         self._forget(now)
 
     async def _look_for_agents(self) -> None:
         """Take agents that were there before for alive until they are silent for a lease."""
+        now, heard = self._clock.now(), self._heard
         for agent_id in await self._presence.agents():
-            self._heard.agents.setdefault(agent_id, self._clock.now())
+            if agent_id not in heard.tracks:
+                heard.awaited.setdefault(agent_id, now)
+
+    def _judge(self, now: datetime) -> None:
+        heard, limits, lease = self._heard, self._limits, self._lease
+        usual = usual_seconds(heard.tracks.values(), now, limits=limits)
+        for agent_id, track in heard.tracks.items():
+            before = heard.standings.get(agent_id)
+            observed = track.observed(now, limits=limits, usual_seconds=usual.get(track.kind))
+            heard.standings[agent_id] = judge(observed, before, now, lease=lease, limits=limits)
+        for agent_id, since in heard.awaited.items():
+            if now - since > lease:
+                before = heard.standings.get(agent_id)
+                silent = Observed(silence=now - since)
+                heard.standings[agent_id] = judge(silent, before, now, lease=lease, limits=limits)
 
     async def _tell(self, now: datetime) -> None:
+        """Say what has changed; what was told before we began, the record passes over."""
         reports: list[Report[AnyReport]] = []
         told: dict[str, Health] = {}
-        for agent_id, at in self._heard.agents.items():
-            is_silent = now - at > self._lease
-            health: Health = "offline" if is_silent else "healthy"
-            # What was told before this keeper began, only the record knows: it passes over repeats.
-            is_assumed = not is_silent and agent_id not in self._heard.voices
-            if is_assumed or self._heard.health.get(agent_id) == health:
+        for agent_id, standing in self._heard.standings.items():
+            if self._heard.told.get(agent_id) == standing.health:
                 continue
-            reason = f"no heartbeat since {at:%H:%M:%S} UTC" if is_silent else "heard again"
             status = AgentStatus(
                 agent_id=agent_id,
-                lifecycle="recovering" if is_silent else "ready",
-                health=health,
-                reason=reason,
+                lifecycle="recovering" if standing.health == "offline" else "ready",
+                health=standing.health,
+                reason=standing.reason[:_LONGEST_REASON],
             )
-            told[agent_id] = health
-            stream, purpose = agent_stream(agent_id), f"{health}/{now}"
+            told[agent_id] = standing.health
+            stream, purpose = agent_stream(agent_id), f"{standing.health}/{now}"
             reports.append(saying(status, stream, purpose=purpose, now=now, actor=ACTOR))
         await tell(self._recorder, reports)
-        self._heard.health |= told
+        self._heard.told |= told
 
     def _forget(self, now: datetime) -> None:
         """Drop agents that have been offline for long, so that memory stays bounded."""
-        old = now - self._lease * 10
-        heard = self._heard
-        heard.agents = {
-            agent_id: at
-            for agent_id, at in heard.agents.items()
-            if at > old or heard.health.get(agent_id) != "offline"
-        }
-        heard.voices &= heard.agents.keys()
-        heard.health = {name: told for name, told in heard.health.items() if name in heard.agents}
+        old, heard = now - self._lease * 10, self._heard
+        gone = [
+            agent_id
+            for agent_id, health in heard.told.items()
+            if health == "offline" and self._last_seen(agent_id, now) <= old
+        ]
+        for agent_id in gone:
+            for memory in (heard.tracks, heard.awaited, heard.standings, heard.told):
+                memory.pop(agent_id, None)
+
+    def _last_seen(self, agent_id: str, now: datetime) -> datetime:
+        track = self._heard.tracks.get(agent_id)
+        return track.at if track else self._heard.awaited.get(agent_id, now)

@@ -21,7 +21,7 @@ from bus.strict_json import loads_strict
 from bus.tolerance import validate_tolerantly
 from bus.topology import SIGNALS
 from domain.agent import Lifecycle
-from domain.values import AgentId, AgentType, Epoch, Name, Role, RunId, TaskId, Value
+from domain.values import AgentId, AgentType, Epoch, Name, Role, RunId, TaskId, Text, Value
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,14 @@ class HeldTask(Value):
     state: Literal["waiting", "running"]
 
 
+class Dependency(Value):
+    """Something an agent needs and has stopped asking, because it does not answer."""
+
+    name: Name
+    state: Literal["open", "half_open"]
+    reason: Text = ""
+
+
 class Heartbeat(Value):
     """An agent lives, and this is what it has in hand: its leases are those it names."""
 
@@ -64,6 +72,16 @@ class Heartbeat(Value):
     tasks: tuple[HeldTask, ...] = ()
     completed: Annotated[int, Field(ge=0)] = 0
     failed: Annotated[int, Field(ge=0)] = 0
+    faults: Annotated[int, Field(ge=0)] | None = None
+    """How many of those that failed did so for no fault of their tasks."""
+
+    busy_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """How long the attempts that have ended took, together."""
+
+    interval: Annotated[float, Field(gt=0, le=3_600)] | None = None
+    """Seconds until the next heartbeat."""
+
+    dependencies: Annotated[tuple[Dependency, ...], Field(max_length=100)] = ()
 
 
 def encode_heartbeat(heartbeat: Heartbeat, *, message_id: str) -> Message:

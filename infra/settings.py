@@ -10,6 +10,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.health import Limits
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -89,6 +91,9 @@ class Settings(BaseSettings):
     amqp: Broker = Broker()
     http: Http = Http()
     agents: Agents = Agents()
+    health: Limits = Limits()
+    """What is expected of an agent; ``TASKLOOM_HEALTH__FAULTS__DEGRADED`` is one of its bounds."""
+
     state_dir: Path = Path(".taskloom")
     """Where private servers and logs are kept."""
 
@@ -107,11 +112,12 @@ class Settings(BaseSettings):
 
 def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Return variables that set nothing for want of an underscore, with the names that would."""
-    parts: dict[str, type[BaseModel]] = {
+    parts: Mapping[str, type[BaseModel]] = {
         "db": Database,
         "amqp": Broker,
         "http": Http,
         "agents": Agents,
+        "health": Limits,
     }
     meant = {
         f"TASKLOOM_{part}_{name}".upper(): f"TASKLOOM_{part}__{name}".upper()

@@ -22,6 +22,7 @@ from bus.failpoints import reach
 from bus.publishing import Message
 from bus.signals import HeldTask
 from domain.errors import Refused
+from domain.health import FAULTS
 from domain.recorded import Recorded
 from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStarted
 from domain.values import Lane
@@ -80,6 +81,8 @@ class Carrier:
         self.gate = Gate(concurrency)
         self.completed = 0
         self.failed = 0
+        self.faults = 0
+        self.busy_seconds = 0.0
         self._held: dict[Attempt, Held] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._ended = Ended()
@@ -158,11 +161,14 @@ class Carrier:
     ) -> None:
         try:
             reach("carrier.before_effect")
+            began = asyncio.get_running_loop().time()
             body = await self._attempt(recorded.event, held)
+            self.busy_seconds += asyncio.get_running_loop().time() - began
             reach("carrier.after_effect")
             is_done = isinstance(body, TaskCompleted)
             self.completed += is_done
             self.failed += not is_done
+            self.faults += isinstance(body, TaskFailed) and body.error_class in FAULTS
             self._ended.remember(attempt, await self._report(body, recorded))
         finally:
             self._let_go(attempt, has_place=True)

@@ -77,6 +77,9 @@ class Heart:
             tasks=self._carrier.in_hand(),
             completed=self._carrier.completed,
             failed=self._carrier.failed,
+            faults=self._carrier.faults,
+            busy_seconds=self._carrier.busy_seconds,
+            interval=self._interval,
         )
 
     def _lifecycle(self) -> Lifecycle:

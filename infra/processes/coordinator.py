@@ -73,7 +73,11 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         relay = Relay(publisher, broker.work)
         presence, lease = PresenceTable(pool), timedelta(seconds=settings.agents.lease)
         health = HealthKeeper(
-            presence=presence, recorder=recorder, clock=SystemClock(), lease=lease
+            presence=presence,
+            recorder=recorder,
+            clock=SystemClock(),
+            lease=lease,
+            limits=settings.health,
         )
         open_attempts, depths = OpenAttempts(pool, store), BrokerDepths(consuming)
         keeper = LeaseKeeper(

@@ -11,11 +11,12 @@ from bus.health import HealthKeeper
 from bus.ports import SystemClock
 from bus.recorder import Recorder
 from bus.signals import Heartbeat
-from domain.agent import Agent
+from domain.agent import Agent, AgentStatus
 from infra.store.store import DatabaseUnavailable
 from tests.support.memory_store import MemoryStore
 from tests.support.recorders import SteppedClock, recording
 from tests.support.recording import hello, said
+from tests.support.scenario import NOW
 from tests.support.waiting import until
 from tests.support.watched_store import WatchedStore
 
@@ -50,8 +51,8 @@ class Scene:
     recorder: Recorder
     keeper: HealthKeeper
 
-    def beat(self, agent_id: str = "ann") -> None:
-        self.keeper.hear(heartbeat(agent_id, at=self.clock.now()))
+    def beat(self, agent_id: str = "ann", **changes: object) -> None:
+        self.keeper.hear(heartbeat(agent_id, at=self.clock.now(), **changes))
 
     async def after(self, seconds: float) -> None:
         self.clock.pass_by(seconds)
@@ -66,18 +67,19 @@ class Scene:
         return [event.type for event in self.store.events if event.stream == stream]
 
 
-def heartbeat(agent_id: str, *, at: datetime) -> Heartbeat:
-    return Heartbeat(
-        agent_id=agent_id,
-        agent_type="NOOP",
-        role="execution",
-        instance="1",
-        lifecycle="working",
-        load=0.5,
-        at=at,
-        cpu=0.1,
-        memory_bytes=1,
-    )
+def heartbeat(agent_id: str, **changes: object) -> Heartbeat:
+    known: dict[str, object] = {
+        "agent_id": agent_id,
+        "agent_type": "NOOP",
+        "role": "execution",
+        "instance": "1",
+        "lifecycle": "working",
+        "load": 0.5,
+        "at": NOW,
+        "cpu": 0.1,
+        "memory_bytes": 1,
+    }
+    return Heartbeat.model_validate(known | changes)
 
 
 @pytest.fixture
@@ -173,6 +175,64 @@ async def test_an_agent_that_never_registered_does_not_disturb_the_others(scene:
     assert scene.types("agent:stranger") == []
 
 
+async def test_an_agent_that_fails_much_of_its_work_is_degraded_until_it_does_no_more(
+    scene: Scene,
+) -> None:
+    done = lost = 0
+    for second in range(120):
+        is_bad = second < 20
+        done, lost = done + (not is_bad or second % 2), lost + (is_bad and not second % 2)
+        scene.beat(completed=done, failed=lost, faults=lost)
+        await scene.after(1)
+        if second == 20:
+            agent = await scene.agent()
+            assert (agent.lifecycle, agent.health) == ("ready", "degraded")
+    statuses = [
+        event.event
+        for event in scene.store.events
+        if event.stream == "agent:ann" and isinstance(event.event, AgentStatus)
+    ]
+    assert [one.health for one in statuses] == ["degraded", "healthy"]
+    assert "attempts failed" in statuses[0].reason
+
+
+async def test_failures_that_are_the_tasks_own_fault_do_not_speak_against_an_agent(
+    scene: Scene,
+) -> None:
+    for second in range(60):
+        scene.beat(failed=second, faults=0)
+        await scene.after(1)
+    assert scene.types("agent:ann") == ["agent.registered"]
+
+
+async def test_another_start_of_an_agent_is_judged_anew(scene: Scene) -> None:
+    for second in range(30):
+        scene.beat(completed=second, failed=second)
+        await scene.after(1)
+    assert (await scene.agent()).health == "degraded"
+    await scene.recorder.record(said(hello("ann", "2"), report_id="again"))
+    for second in range(30):
+        scene.beat(completed=second, instance="2")
+        await scene.after(1)
+    assert (await scene.agent()).health == "healthy"
+    for second in range(30, 60):
+        scene.beat(completed=second, failed=second - 29, instance="2")
+        await scene.after(1)
+    assert (await scene.agent()).health == "degraded"
+
+
+async def test_an_agent_that_is_much_slower_than_its_peers_is_degraded(scene: Scene) -> None:
+    for name in ("bob", "cyd", "dan"):
+        await scene.recorder.record(said(hello(name), report_id=name))
+    for second in range(30):
+        scene.beat(completed=second, busy_seconds=second * 4.0)
+        for name in ("bob", "cyd", "dan"):
+            scene.beat(name, completed=second, busy_seconds=second * 1.0)
+        await scene.after(1)
+    assert (await scene.agent()).health == "degraded"
+    assert (await scene.agent("bob")).health == "healthy"
+
+
 async def test_agents_are_forgotten_when_they_have_been_offline_for_long(scene: Scene) -> None:
     for number in range(50):
         scene.beat(f"agent{number}")
@@ -180,7 +240,7 @@ async def test_agents_are_forgotten_when_they_have_been_offline_for_long(scene: 
     await scene.after(LEASE * 10)
     await scene.after(1)
     heard = scene.keeper._heard  # pyright: ignore[reportPrivateUsage] # memory has no other face
-    assert (heard.agents, heard.voices, heard.health) == ({}, set(), {})
+    assert not any((heard.tracks, heard.awaited, heard.standings, heard.told))
 
 
 async def test_the_keeper_judges_on_through_an_outage(scene: Scene) -> None:

@@ -227,6 +227,31 @@ async def test_heartbeats_name_what_is_in_hand(vhost_url: str) -> None:
     assert here.heartbeats[-1].memory_bytes > 0
 
 
+async def test_heartbeats_tell_what_is_to_be_judged(vhost_url: str) -> None:
+    async def act(work: Work) -> JsonObject:
+        await asyncio.sleep(0.05)
+        if work.task_id == "bad":
+            raise CannotBeDone("no bore")
+        if work.task_id == "unlucky":
+            raise TryAgain("no licence")
+        return {}
+
+    async with bench(vhost_url) as here, Running(act, vhost_url):
+        for name in ("good", "bad", "unlucky"):
+            await here.dispatch(name)
+        await until(
+            lambda: (
+                bool(here.heartbeats)
+                and here.heartbeats[-1].completed + here.heartbeats[-1].failed == 3
+            ),
+            "all are counted",
+        )
+        beat = here.heartbeats[-1]
+    assert (beat.completed, beat.failed, beat.faults, beat.interval) == (1, 2, 1, 0.05)
+    assert beat.busy_seconds is not None
+    assert 0.15 <= beat.busy_seconds < 5
+
+
 async def test_progress_that_is_no_number_does_not_stop_the_heart(vhost_url: str) -> None:
     go = asyncio.Event()
 

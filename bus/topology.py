@@ -22,7 +22,7 @@ RETRY = "taskloom.retry"
 SIGNALS = "taskloom.signals"
 DEAD = "taskloom.dead"
 
-LANES: tuple[Lane, ...] = ("priority", "normal")
+LANES: tuple[Lane, ...] = ("critical", "high", "normal", "low")
 PLANNING_TYPES: tuple[AgentType, ...] = ("META_PLANNER", "META", "CAD", "SIM", "COMP", "SUPP")
 EXECUTION_TYPES: tuple[AgentType, ...] = ("META", "CAD", "SIM", "COMP", "SUPP", "NOOP")
 

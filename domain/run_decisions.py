@@ -36,7 +36,7 @@ from domain.run_events import (
 )
 from domain.tasks import Task
 from domain.teams import TEAMS
-from domain.values import JsonObject, lane_of
+from domain.values import JsonObject
 from domain.weights import LARGEST_INPUTS, MOST_AT_ONCE, weight
 
 
@@ -78,7 +78,6 @@ def _begin(run: Run | None, report: RunRequested) -> Sequence[RunEvent]:
         priority=report.priority,
         tasks=report.tasks,
     )
-    lane = lane_of(report.priority)
     roots = sorted((task for task in report.tasks if not task.needs), key=lambda task: task.id)
     return [
         started,
@@ -90,7 +89,7 @@ def _begin(run: Run | None, report: RunRequested) -> Sequence[RunEvent]:
                 epoch=1,
                 agent=task.agent,
                 role=task.role,
-                lane=lane,
+                lane=report.priority,
                 name=task.name,
                 action=task.action,
                 params=task.params,
@@ -314,7 +313,7 @@ def _dispatched(
         epoch=epoch,
         agent=task.agent,
         role=task.role,
-        lane=lane_of(run.priority),
+        lane=run.priority,
         name=task.name,
         action=task.action,
         params=task.params,

@@ -3,7 +3,14 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
 
 type_pattern = r"^[A-Z][A-Z0-9_]{0,31}$"
 
@@ -33,22 +40,20 @@ Text = Annotated[str, StringConstraints(max_length=4_000)]
 JsonObject = dict[str, JsonValue]
 
 Role = Literal["planning", "execution"]
-"""Which of its two queues a task waits in."""
+"""Which kind of its agents' work a task is."""
 
 Priority = Literal["critical", "high", "normal", "low"]
 
-Lane = Literal["priority", "normal"]
-"""Critical and high work has a queue of its own, so that it overtakes."""
+Lane = Annotated[Priority, BeforeValidator(lambda said: "high" if said == "priority" else said)]
+"""Work of each priority has a queue of its own, so that the urgent overtakes.
+
+Events of version 0.1 say ``priority`` where critical and high work still shared a queue.
+"""
 
 ErrorClass = Literal["transient", "validation", "business", "critical"]
 """Why an attempt failed: only a transient failure is tried again."""
 
 Duration = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=3650))]
-
-
-def lane_of(priority: Priority) -> Lane:
-    """Return the lane in which work of this priority travels."""
-    return "priority" if priority in ("critical", "high") else "normal"
 
 
 class Value(BaseModel):

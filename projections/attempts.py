@@ -84,7 +84,7 @@ def fold(
 
 ATTEMPTS = View(
     name="attempts",
-    version=1,
+    version=2,
     row=AttemptRow,
     key=("run_id", "task_id"),
     columns="""
@@ -106,7 +106,7 @@ async def list_attempts(
     """Return open attempts, the longest in their state first; ``before`` leaves out later ones."""
     async with connection.cursor(row_factory=class_row(AttemptRow)) as cursor:
         await cursor.execute(
-            "select * from views.attempts_1"
+            "select * from views.attempts_2"
             " where (%(state)s::text is null or state = %(state)s)"
             " and (%(before)s::timestamptz is null or since < %(before)s)"
             " order by since, run_id, task_id",
@@ -116,7 +116,7 @@ async def list_attempts(
 
 
 _DUE = "since + delay * interval '1 second'"
-_UNTAKEN = "from views.attempts_1 where state = 'dispatched' and position <= %(published)s"
+_UNTAKEN = "from views.attempts_2 where state = 'dispatched' and position <= %(published)s"
 
 
 async def count_late(

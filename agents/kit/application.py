@@ -1,4 +1,4 @@
-"""The application around an agent: a FastStream app with two subscribers, one for each lane."""
+"""The application around an agent: a FastStream app with a subscriber for each lane."""
 
 import asyncio
 import logging
@@ -90,6 +90,9 @@ async def run_until(
             log.info("agent.ready", agent=identity.agent_id, instance=identity.instance)
             await stopped
             log.info("agent.stops", agent=identity.agent_id)
+        else:
+            # Who is cancelled while it subscribes loses the channel of all subscribers.
+            await asyncio.wait((starting,), timeout=_GOODBYE)
     finally:
         await end((stopped, starting))
         await app.stop()

@@ -48,7 +48,7 @@ WORK = BY_NAME["taskloom.work.execution.cad.normal"]
 
 def test_the_topology_passes_its_own_check() -> None:
     check(WHOLE)
-    assert len(BY_NAME) == len(WHOLE.queues) == 1 + 1 + 5 + 2 * 6 + 2 * 6
+    assert len(BY_NAME) == len(WHOLE.queues) == 1 + 1 + 5 + 4 * 6 + 4 * 6
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ async def test_agents_of_an_unheard_type_can_start_first(vhost_url: str) -> None
         channel = await connection.channel()
         await declare_work(channel, "execution", "GREETER")
         await declare(channel, WHOLE)
-        await channel.get_queue("taskloom.work.execution.greeter.priority")
+        await channel.get_queue("taskloom.work.execution.greeter.critical")
 
 
 async def test_agents_of_a_new_type_that_start_together_all_get_their_messages(
@@ -177,7 +177,7 @@ async def test_what_an_agent_rejects_becomes_a_dead_letter_under_its_key(vhost_u
             await publisher.publish(
                 Message(
                     exchange="taskloom.work",
-                    key=(key := work_key("execution", "CAD", "priority")),
+                    key=(key := work_key("execution", "CAD", "critical")),
                     body=b"?",
                     message_id="m",
                     type="x",

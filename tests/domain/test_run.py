@@ -94,8 +94,8 @@ def test_a_run_begins_by_dispatching_its_roots_in_order_of_id() -> None:
     )
     given().when(run).then(
         begun,
-        dispatched("a", lane="priority", params={"k": 1}),
-        dispatched("z", lane="priority"),
+        dispatched("a", lane="critical", params={"k": 1}),
+        dispatched("z", lane="critical"),
     )
 
 

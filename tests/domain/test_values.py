@@ -1,5 +1,7 @@
 """Ids, priorities, tasks: the small rules."""
 
+from typing import get_args
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,7 +16,6 @@ from domain.values import (
     Priority,
     RunId,
     TaskId,
-    lane_of,
 )
 from tests.support.making import task
 
@@ -39,11 +40,13 @@ def test_an_id_is_safe_in_a_url_a_routing_key_and_a_log(kind: type[str], good: s
 
 
 @pytest.mark.parametrize(
-    ("priority", "lane"),
-    [("critical", "priority"), ("high", "priority"), ("normal", "normal"), ("low", "normal")],
+    ("said", "lane"),
+    [(lane, lane) for lane in get_args(Priority)] + [("priority", "high")],
 )
-def test_urgent_work_has_a_lane_of_its_own(priority: Priority, lane: Lane) -> None:
-    assert lane_of(priority) == lane
+def test_a_lane_is_a_priority_and_the_one_that_critical_and_high_shared_is_read(
+    said: str, lane: str
+) -> None:
+    assert TypeAdapter(Lane).validate_python(said) == lane
 
 
 def test_a_task_needs_each_of_its_needs_once_in_order() -> None:

@@ -110,7 +110,7 @@ EVENTS: dict[str, Recorded[Any]] = {
     "event-plan.created": _recorded(
         1, PlanCreated(plan_id="plan_1", goal=GOAL, options=Options()), "plan_1"
     ),
-    "event-task.dispatched": _recorded(
+    "event-task.dispatched.2": _recorded(
         2,
         TaskDispatched(
             run_id="exec_1-1",
@@ -119,7 +119,7 @@ EVENTS: dict[str, Recorded[Any]] = {
             epoch=2,
             agent="CAD",
             role="execution",
-            lane="priority",
+            lane="high",
             name="Model the housing",
             action="model",
             params={"x": 1},
@@ -132,3 +132,6 @@ EVENTS: dict[str, Recorded[Any]] = {
         3, TaskCompleted(**ATTEMPT, result={"mass_kg": 3.2}), "exec_1-1"
     ),
 }
+
+EARLIER: dict[str, Recorded[Any]] = {"event-task.dispatched": EVENTS["event-task.dispatched.2"]}
+"""What is not written like that any more, and is read for ever."""

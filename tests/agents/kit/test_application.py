@@ -173,7 +173,7 @@ async def test_urgent_work_overtakes_and_only_so_many_run_at_once(vhost_url: str
         for task_id in ("a", "b", "c", "d"):
             await here.dispatch(task_id)
         await until(lambda: len(order) == 2, "two run")
-        await here.dispatch("urgent", lane="priority")
+        await here.dispatch("urgent", lane="critical")
         await until(
             lambda: (
                 {t.task_id for t in here.heartbeats[-1].tasks if t.state == "waiting"}

@@ -13,6 +13,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPError
 
 from bus.connect import reconnect_interval
+from bus.messages import Delivery
 from bus.properties import Properties
 
 log = structlog.get_logger(__name__)
@@ -21,18 +22,6 @@ _PATIENCE = 5.0
 """Seconds of silence after which a consumer begins anew."""
 
 _LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """A message as the broker delivered it."""
-
-    body: bytes
-    tag: int
-    exchange: str
-    key: str
-    is_redelivered: bool
-    properties: Properties
 
 
 @dataclass(slots=True, kw_only=True)

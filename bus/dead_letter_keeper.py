@@ -13,8 +13,9 @@ from typing import Protocol, cast
 import orjson
 import structlog
 
-from bus.consuming import Consumer, Delivery
 from bus.dead_letters import DETAIL, DIED_AT, EXCHANGE, KEY, MESSAGE_ID, QUEUE, REASON
+from bus.messages import Delivery
+from bus.ports import Clock, Source
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -63,14 +64,16 @@ class DeadLetterStore(Protocol):
 class DeadLetterKeeper:
     """Empties the queue of the dead letters into the store."""
 
-    def __init__(self, consumer: Consumer, store: DeadLetterStore) -> None:
-        self._consumer = consumer
+    def __init__(self, source: Source, store: DeadLetterStore, clock: Clock) -> None:
+        self._source = source
         self._store = store
+        self._clock = clock
 
     async def run(self) -> None:
         """Move dead letters until cancelled."""
-        async for group in self._consumer.groups(100):
-            await self._insist([_letter_of(delivery) for delivery in group.deliveries])
+        async for group in self._source.groups(100):
+            now = self._clock.now()
+            await self._insist([_letter_of(delivery, now) for delivery in group.deliveries])
             await group.ack()
 
     async def _insist(self, letters: Sequence[DeadLetter]) -> None:
@@ -82,7 +85,7 @@ class DeadLetterKeeper:
                 await asyncio.sleep(1)
 
 
-def _letter_of(delivery: Delivery) -> DeadLetter:
+def _letter_of(delivery: Delivery, now: datetime) -> DeadLetter:
     said = delivery.properties
     headers = dict(said.headers or {})
     headers.pop("x-delivery-count", None)
@@ -104,18 +107,18 @@ def _letter_of(delivery: Delivery) -> DeadLetter:
             }
         ),
         body=delivery.body,
-        died_at=_died_at(headers),
+        died_at=_died_at(headers, now),
     )
 
 
 # Anybody may publish to the exchange of the dead: nothing in a letter is as it should be.
 
 
-def _died_at(headers: Mapping[str, object]) -> datetime:
+def _died_at(headers: Mapping[str, object], now: datetime) -> datetime:
     try:
         when = datetime.fromisoformat(str(headers.get(DIED_AT)))
     except ValueError:
-        return datetime.now(UTC)
+        return now
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 

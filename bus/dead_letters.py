@@ -1,17 +1,17 @@
 """What a dead letter carries beside the message itself: why it is dead, and where it was going."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
 from pamqp.common import FieldValue
 
 from bus.connect import reconnect_interval
-from bus.consuming import Delivery
-from bus.publishing import LARGEST, Message, Publisher
+from bus.messages import LARGEST, Delivery, Message
+from bus.ports import Clock, Sender
 from bus.topology import DEAD
 from domain.errors import TaskloomError
 
@@ -62,37 +62,53 @@ def dead_letter_headers(
 class DeadLetters:
     """Sends what was refused to ``taskloom.dead``, with the reason, and makes sure it arrives."""
 
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
+    def __init__(
+        self,
+        sender: Sender,
+        clock: Clock,
+        *,
+        new_id: Callable[[], str] = lambda: str(uuid4()),
+        pause: Callable[[], float] = reconnect_interval,
+    ) -> None:
+        self._sender = sender
+        self._clock = clock
+        self._new_id = new_id
+        self._pause = pause
 
     async def send(self, refused: Sequence[tuple[Delivery, TaskloomError]], *, queue: str) -> None:
         """Publish dead letters and return when the broker has taken charge of every one."""
-        owed = [_letter(delivery, error, queue) for delivery, error in refused]
+        now = self._clock.now()
+        owed = [
+            # Two refused messages may share an id: what tells them apart is what they say.
+            _letter(delivery, error, queue, message_id=self._new_id(), died_at=now)
+            for delivery, error in refused
+        ]
         while owed:
-            outcomes = await self._publisher.publish_all(owed)
+            outcomes = await self._sender.publish_all(owed)
             owed = [
                 letter
                 for letter, outcome in zip(owed, outcomes, strict=True)
                 if outcome != "confirmed"
             ]
             if owed:
-                await asyncio.sleep(reconnect_interval())
+                await asyncio.sleep(self._pause())
 
 
-def _letter(delivery: Delivery, error: TaskloomError, queue: str) -> Message:
+def _letter(
+    delivery: Delivery, error: TaskloomError, queue: str, *, message_id: str, died_at: datetime
+) -> Message:
     origin = Origin(exchange=delivery.exchange, key=delivery.key, queue=queue)
     said = delivery.properties
     headers: dict[str, FieldValue] = {
         **dead_letter_headers(error.code, str(error), origin, said=said.headers),
-        DIED_AT: datetime.now(UTC).isoformat(),
+        DIED_AT: died_at.isoformat(),
         MESSAGE_ID: said.message_id or "",
     }
     return Message(
         exchange=DEAD,
         key=delivery.key,
         body=delivery.body[:LARGEST],
-        # Two refused messages may share an id: what tells them apart is what they say.
-        message_id=str(uuid4()),
+        message_id=message_id,
         type="dead-letter",
         headers=headers,
         content_type=said.content_type or "",

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from bus.consuming import Consumer, Delivery, Group
 from bus.dead_letters import DeadLetters
 from bus.envelope import decode_report
 from bus.failpoints import reach
+from bus.messages import Delivery
+from bus.ports import Group, Source
 from bus.properties import check_agreement, check_properties
 from bus.recorder import Outcome, Recorder
 from bus.together import run_together
@@ -46,9 +47,9 @@ class Inbox:
     """Feeds one queue of reports to the recorder."""
 
     def __init__(
-        self, consumer: Consumer, recorder: Recorder, dead_letters: DeadLetters, *, group: int = 500
+        self, source: Source, recorder: Recorder, dead_letters: DeadLetters, *, group: int = 500
     ) -> None:
-        self._consumer = consumer
+        self._source = source
         self._recorder = recorder
         self._dead_letters = dead_letters
         self._group = group
@@ -59,7 +60,7 @@ class Inbox:
         await run_together(self._take(), self._answer())
 
     async def _take(self) -> None:
-        async for group in self._consumer.groups(self._group):
+        async for group in self._source.groups(self._group):
             reach("inbox.after_receive")
             is_suspect = group.deliveries[0].is_redelivered
             if is_suspect:
@@ -82,7 +83,7 @@ class Inbox:
         await self._insist(opened)
         refused = [(h.delivery, h.refusal) for h in opened.heard if h.refusal is not None]
         if refused:
-            await self._dead_letters.send(refused, queue=self._consumer.queue)
+            await self._dead_letters.send(refused, queue=self._source.queue)
         reach("inbox.before_ack")
         await opened.group.ack()
         reach("inbox.after_ack")

@@ -1,9 +1,11 @@
 """What the loops of the protocol need of the world: small, so that a simulation can play it."""
 
-from collections.abc import Coroutine, Sequence
+from asyncio import Future
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from bus.messages import Delivery, Message, Outcome
 from domain.policies import Event
 from domain.recorded import Recorded
 
@@ -76,6 +78,86 @@ class Positions(Protocol):
 
     async def advance(self, follower: str, position: int) -> None:
         """Remember a later position; an earlier one is ignored."""
+        ...
+
+
+class Sender(Protocol):
+    """Publishes messages, and learns what becomes of each."""
+
+    def send(self, message: Message) -> Future[Outcome]:
+        """Publish a message with others, and return where its outcome will appear."""
+        ...
+
+    async def publish_all(self, messages: Iterable[Message]) -> Sequence[Outcome]:
+        """Publish messages in their order, and return what became of each."""
+        ...
+
+
+class Group(Protocol):
+    """Deliveries that are answered together."""
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        """What was delivered, in order."""
+        ...
+
+    async def ack(self) -> None:
+        """Acknowledge these deliveries and every one before them."""
+        ...
+
+
+class Source(Protocol):
+    """A queue that is read in groups."""
+
+    @property
+    def queue(self) -> str:
+        """The queue's name."""
+        ...
+
+    def groups(self, most: int) -> AsyncIterator[Group]:
+        """Yield what has arrived, at most that many at a time, until cancelled."""
+        ...
+
+
+class Taken(Protocol):
+    """A delivery in an agent's hand."""
+
+    @property
+    def body(self) -> bytes:
+        """What it says."""
+        ...
+
+    @property
+    def exchange(self) -> str:
+        """Where it was published to."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The routing key it was published with."""
+        ...
+
+    @property
+    def tag(self) -> int:
+        """Its number on its channel."""
+        ...
+
+    @property
+    def message_id(self) -> str | None:
+        """The id that its sender gave it."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, object]:
+        """What else its sender said of it."""
+        ...
+
+    def ack(self) -> None:
+        """Acknowledge it soon; on a channel that is gone the broker delivers it again."""
+        ...
+
+    async def give_back(self) -> None:
+        """Put it back into its queue, for whoever has a place for it."""
         ...
 
 

@@ -8,12 +8,11 @@ while the publisher writes, and are marshalled into one write; confirms are the 
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
-from typing import Final, Literal, Self, cast
+from typing import Final, Self, cast
 
 from aio_pika import RobustConnection
 from aiormq.abc import AbstractChannel, ChannelFrame
@@ -21,18 +20,14 @@ from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError, DeliveryError, PublishError
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
-from pamqp.common import FieldValue
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
 from bus.connect import RECONNECT_INTERVAL
-from bus.envelope import CONTENT_TYPE
 from bus.failpoints import reach
+from bus.messages import LARGEST, Message, Outcome
 from bus.together import end
 from domain.errors import Refused, Unavailable
-
-Outcome = Literal["confirmed", "unroutable", "nacked", "unknown"]
-"""What became of a message; of an unknown one the broker may or may not have taken charge."""
 
 WINDOW: Final = 200
 """Unconfirmed messages at a time: the library looks through all of them at each confirm."""
@@ -42,26 +37,7 @@ _OVERTAKEN: Final = 2
 
 RabbitMQ 3.10 never confirms what was on its way into a quorum queue that was deleted."""
 
-LARGEST: Final = 16 * 1024 * 1024
 _TRANSIENT, _PERSISTENT = 1, 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message on its way out."""
-
-    exchange: str
-    key: str
-    body: bytes
-    message_id: str
-    type: str
-    headers: Mapping[str, FieldValue] | None = None
-    content_type: str = CONTENT_TYPE
-    content_encoding: str | None = None
-    mandatory: bool = True
-    """Whether it is an error that no queue takes it."""
-
-    is_persistent: bool = True
 
 
 class NotPublished(Unavailable):

@@ -15,7 +15,8 @@ from aiormq.exceptions import AMQPError
 from bus.connect import reconnect_interval
 from bus.envelope import encode_recorded, encode_reference
 from bus.failpoints import reach
-from bus.publishing import Message, Outcome, Publisher
+from bus.messages import Message, Outcome
+from bus.ports import Sender
 from bus.topology import EVENTS, RETRY, WORK, retry_key, work_key
 from domain.policies import Event
 from domain.recorded import Recorded, derived_id
@@ -42,9 +43,16 @@ DeclareWork = Callable[[Role, AgentType], Awaitable[None]]
 class Relay:
     """Publishes batches of events."""
 
-    def __init__(self, publisher: Publisher, declare_work: DeclareWork) -> None:
-        self._publisher = publisher
+    def __init__(
+        self,
+        sender: Sender,
+        declare_work: DeclareWork,
+        *,
+        pause: Callable[[], float] = reconnect_interval,
+    ) -> None:
+        self._sender = sender
         self._declare_work = declare_work
+        self._pause = pause
 
     async def __call__(self, events: Sequence[Recorded[Event]]) -> None:
         """Publish events and the work in them, and return when the broker has answered for all."""
@@ -61,7 +69,7 @@ class Relay:
         owed = messages
         refusals = 0
         while owed:
-            outcomes = await self._publisher.publish_all(owed)
+            outcomes = await self._sender.publish_all(owed)
             failed: list[tuple[Message, Outcome]] = [
                 (message, outcome)
                 for message, outcome in zip(owed, outcomes, strict=True)
@@ -76,7 +84,7 @@ class Relay:
                 log.error("relay.leaves", messages=len(owed), keys=keys[:10])
                 return
             await self._make_way(failed)
-            await asyncio.sleep(reconnect_interval())
+            await asyncio.sleep(self._pause())
 
     async def _make_way(self, failed: Sequence[tuple[Message, Outcome]]) -> None:
         kinds = {_kind(message) for message, outcome in failed if outcome == "unroutable"}

@@ -15,7 +15,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPError
 from pydantic import Field, ValidationError
 
-from bus.publishing import Message
+from bus.messages import Message
 from bus.refusals import BadSchema, NotAnObject, Unreadable
 from bus.strict_json import loads_strict
 from bus.tolerance import validate_tolerantly

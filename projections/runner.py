@@ -4,19 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from bus.failpoints import reach
 from bus.ports import Log
 from domain.errors import Unavailable, UnreadableStream
 from domain.policies import Event
 from domain.recorded import Recorded
-from projections.positions import advance, forgive, lock, prepare, read_positions, report_failure
-from projections.table import Table
+from projections.ports import ViewStore
 from projections.view import AnyView
 
 log = structlog.get_logger(__name__)
@@ -26,9 +23,6 @@ T = TypeVar("T")
 BATCH = 500
 IDLE = 1.0
 """Seconds after which the log is asked even when nobody has said that it has grown."""
-
-WORLD = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError, Unavailable)
-"""The fault of the world, not of a view or an event: the same may succeed later."""
 
 
 class Overtaken(Exception):
@@ -40,7 +34,6 @@ class Followed:
     """A view as this runner follows it."""
 
     view: AnyView
-    table: Table[Any]
     position: int = 0
     has_stopped: bool = False
 
@@ -57,7 +50,7 @@ class Runner:
         *,
         views: Sequence[AnyView],
         log: Log,
-        pool: AsyncConnectionPool,
+        store: ViewStore,
         pace: float = 0.0,
     ) -> None:
         """Take views; ``pace`` is the seconds it rests after a batch that was not full.
@@ -66,9 +59,9 @@ class Runner:
         """
         self._pace = pace
         self._log = log
-        self._pool = pool
+        self._store = store
         self._is_blind = False
-        self.followed = [Followed(view=view, table=Table(view)) for view in views]
+        self.followed = [Followed(view=view) for view in views]
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
@@ -82,10 +75,7 @@ class Runner:
 
     async def prepare(self) -> None:
         """Create the views' tables where they are missing, and try again what had stopped."""
-        views = [followed.view for followed in self.followed]
-        async with self._pool.connection() as connection:
-            await prepare(connection, views)
-            await forgive(connection, views)
+        await self._store.prepare([followed.view for followed in self.followed])
         for followed in self.followed:
             followed.has_stopped = False
         await self._reload(self.followed)
@@ -131,8 +121,7 @@ class Runner:
                 self._is_blind = True
                 raise
             if events and self._is_blind:
-                async with self._pool.connection() as connection:
-                    await forgive(connection, [followed.view for followed in group])
+                await self._store.forgive([followed.view for followed in group])
                 self._is_blind = False
             return events
 
@@ -140,11 +129,8 @@ class Runner:
         self, group: Sequence[Followed], *, position: int, type_: str, error: Exception
     ) -> None:
         reason = f"{type(error).__name__}: {error}"[:2_000]
-        async with self._pool.connection() as connection:
-            for followed in group:
-                await report_failure(
-                    connection, followed.view, position=position, type_=type_, error=reason
-                )
+        views = [followed.view for followed in group]
+        await self._store.report_failure(views, position=position, type_=type_, error=reason)
 
     async def _wait(self) -> None:
         await self._log.wait(IDLE)
@@ -155,7 +141,7 @@ class Runner:
         while True:
             try:
                 return await work()
-            except WORLD as error:
+            except Unavailable as error:
                 log.warning("views.wait", seconds=pause, why=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, 2.0)
@@ -165,7 +151,7 @@ class Runner:
             await self._commit(group, events)
         except Overtaken:
             await self._reload(group)
-        except WORLD:
+        except Unavailable:
             raise
         except Exception as error:
             # Whatever a fold or a row makes go wrong: find which view it is, then which event.
@@ -183,13 +169,12 @@ class Runner:
     async def _commit(self, group: Sequence[Followed], events: Sequence[Recorded[Event]]) -> None:
         views = [followed.view for followed in group]
         last = events[-1].position
-        async with self._pool.connection() as connection, connection.transaction():
-            positions = await lock(connection, views)
-            if any(positions.get(one.view.follower) != one.position for one in group):
+        async with self._store.turn(views) as turn:
+            if any(turn.positions.get(one.view.follower) != one.position for one in group):
                 raise Overtaken
-            for followed in group:
-                await followed.table.fold(connection, events)
-            await advance(connection, views, to=last)
+            for view in views:
+                await turn.fold(view, events)
+            await turn.advance(views, to=last)
             reach("view.before_commit")
         reach("view.after_commit")
         for followed in group:
@@ -207,7 +192,6 @@ class Runner:
         await self._report([stopped], position=recorded.position, type_=recorded.type, error=error)
 
     async def _reload(self, group: Sequence[Followed]) -> None:
-        async with self._pool.connection() as connection:
-            positions = await read_positions(connection, [one.view for one in group])
+        positions = await self._store.positions([one.view for one in group])
         for followed in group:
             followed.position = positions[followed.view.follower]

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection, sql
 
 from domain.policies import Event
 from domain.recorded import Recorded
-from projections.view import Key, R, View
+from projections.view import Key, R, View, fold_into
 
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 
@@ -91,14 +91,7 @@ class Table(Generic[R]):
         if not view.is_a_log:
             touched = {key for recorded in heard for key in view.keys(recorded)}
             rows = await self._loaded(connection, touched)
-        changed: dict[Key, R | None] = {}
-        for recorded in heard:
-            for key, row in view.fold(rows, recorded):
-                changed[key] = row
-                if row is None:
-                    rows.pop(key, None)
-                else:
-                    rows[key] = row
+        changed = fold_into(view, rows, heard)
         await self._write(connection, self._store, (row for row in changed.values() if row))
         gone = (self._named(key) for key, row in changed.items() if row is None)
         await self._write(connection, self._delete, gone)

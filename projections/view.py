@@ -65,5 +65,20 @@ class View(Generic[R]):
         return f"view.{self.name}.{self.version}"
 
 
+def fold_into(
+    view: View[R], rows: dict[Key, R], heard: Sequence[Recorded[Event]]
+) -> dict[Key, R | None]:
+    """Fold events that a view hears into the rows they touch, and return what has changed."""
+    changed: dict[Key, R | None] = {}
+    for recorded in heard:
+        for key, row in view.fold(rows, recorded):
+            changed[key] = row
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+    return changed
+
+
 AnyView: TypeAlias = View[Any]
 """A view whose rows are nobody's business here."""

@@ -1,19 +1,25 @@
-"""Acknowledges many deliveries in one write.
+"""A delivery as the broker's client has it, and many of them acknowledged in one write.
 
 Not with ``multiple``: work that was taken later may begin earlier, and would be acknowledged for
 work that has not begun.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import cast
 
+import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.abc import AbstractChannel, ChannelFrame
 from aiormq.channel import Channel
+from aiormq.exceptions import AMQPError
 from pamqp.commands import Basic
 from pamqp.frame import marshal
 
+log = structlog.get_logger(__name__)
+
 _SOON = 0.01
+_LOST = (AMQPError, OSError, RuntimeError)
 
 
 class Acks:
@@ -48,3 +54,54 @@ class Acks:
         if self._gathered:
             self._is_due = True
             asyncio.get_running_loop().call_later(_SOON, self._write)
+
+
+class Delivered:
+    """A delivery in this agent's hand."""
+
+    __slots__ = ("_acks", "_message")
+
+    def __init__(self, message: AbstractIncomingMessage, acks: Acks) -> None:
+        self._message = message
+        self._acks = acks
+
+    @property
+    def body(self) -> bytes:
+        """What it says."""
+        return self._message.body
+
+    @property
+    def exchange(self) -> str:
+        """Where it was published to."""
+        return self._message.exchange or ""
+
+    @property
+    def key(self) -> str:
+        """The routing key it was published with."""
+        return self._message.routing_key or ""
+
+    @property
+    def tag(self) -> int:
+        """Its number on its channel."""
+        return self._message.delivery_tag or 0
+
+    @property
+    def message_id(self) -> str | None:
+        """The id that its sender gave it."""
+        return self._message.message_id
+
+    @property
+    def headers(self) -> Mapping[str, object]:
+        """What else its sender said of it."""
+        return self._message.headers
+
+    def ack(self) -> None:
+        """Acknowledge it with others."""
+        self._acks.ack(self._message)
+
+    async def give_back(self) -> None:
+        """Put it back into its queue, for whoever has a place for it."""
+        try:
+            await self._message.nack(requeue=True)
+        except _LOST as error:
+            log.warning("nack.lost", why=str(error))

@@ -25,6 +25,8 @@ from faststream.rabbit import (
 from faststream.rabbit.schemas.queue import QuorumQueueArgs
 
 from agents.agent import Agent
+from agents.kit.acks import Acks, Delivered
+from agents.kit.body import ProcessBody
 from agents.kit.carrier import Carrier
 from agents.kit.heart import Heart
 from agents.kit.identity import Identity, identify
@@ -143,6 +145,7 @@ class _Duty:
         self._options = options
         self._clock = clock
         self._open = AsyncExitStack()
+        self._acks = Acks()
         self._carrier: Carrier | None = None
         self._reporter: Reporter | None = None
         self._heart: Heart | None = None
@@ -178,6 +181,7 @@ class _Duty:
                 publisher,
                 identity,
                 self._carrier,
+                body=ProcessBody(),
                 interval=options.heartbeat,
                 clock=self._clock,
             )
@@ -185,10 +189,12 @@ class _Duty:
 
     def taker(self, lane: Lane, queue: Queue) -> Callable[[RabbitMessage], Awaitable[None]]:
         """Return the subscriber of one lane."""
+        acks = self._acks
 
         async def take(message: RabbitMessage) -> None:
             assert self._carrier is not None  # noqa: S101 # begin comes before the first delivery
-            await self._carrier.take(message.raw_message, lane=lane, queue=queue.name)
+            taken = Delivered(message.raw_message, acks)
+            await self._carrier.take(taken, lane=lane, queue=queue.name)
 
         return take
 

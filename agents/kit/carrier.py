@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
-from aiormq.exceptions import AMQPError
 
 from agents.agent import Agent, CannotBeDone, TryAgain, Work
-from agents.kit.acks import Acks
 from agents.kit.ended import Attempt, Ended
 from agents.kit.gate import Gate
 from agents.kit.identity import Identity
@@ -19,7 +16,8 @@ from agents.kit.reporter import Reporter
 from bus.dead_letters import Origin
 from bus.envelope import decode_recorded
 from bus.failpoints import reach
-from bus.publishing import Message
+from bus.messages import Message
+from bus.ports import Taken
 from bus.signals import HeldTask
 from domain.errors import Refused
 from domain.health import FAULTS
@@ -30,7 +28,6 @@ from domain.values import Lane
 log = structlog.get_logger(__name__)
 
 _WORK = {"task.dispatched": TaskDispatched}
-_LOST = (AMQPError, OSError, RuntimeError)
 
 
 class ForeignWork(Refused):
@@ -43,7 +40,7 @@ class ForeignWork(Refused):
 class Held:
     """An attempt in hand."""
 
-    message: AbstractIncomingMessage
+    delivery: Taken
     """The latest delivery of it: an earlier one may belong to a connection that is gone."""
 
     state: Literal["waiting", "running"] = "waiting"
@@ -77,7 +74,6 @@ class Carrier:
         self._identity = identity
         self._reporter = reporter
         self._patience = patience
-        self._acks = Acks()
         self.gate = Gate(concurrency)
         self.completed = 0
         self.failed = 0
@@ -100,23 +96,23 @@ class Carrier:
             for (run_id, task_id, epoch), held in self._held.items()
         )
 
-    async def take(self, message: AbstractIncomingMessage, *, lane: Lane, queue: str) -> None:
+    async def take(self, taken: Taken, *, lane: Lane, queue: str) -> None:
         """Take one delivery, and return when its work has begun or is not ours to do."""
-        reach("carrier.after_delivery", message.body)
+        reach("carrier.after_delivery", taken.body)
         try:
-            recorded = self._read(message.body)
+            recorded = self._read(taken.body)
         except Refused as refusal:
-            await self._bury(message, refusal, queue)
+            await self._bury(taken, refusal, queue)
             return
         task = recorded.event
         attempt = (task.run_id, task.task_id, task.epoch)
         if held := self._held.get(attempt):
-            self._meet_again(held, message)
+            self._meet_again(held, taken)
         elif report := self._ended.report_of(attempt):
             await self._reporter.insist(report)
-            self._acks.ack(message)
+            taken.ack()
         else:
-            await self._begin(attempt, recorded, message, lane)
+            await self._begin(attempt, recorded, taken, lane)
 
     async def drain(self, grace: float) -> None:
         """Wait so many seconds for what runs, and leave the rest to its lease."""
@@ -133,21 +129,21 @@ class Carrier:
         self,
         attempt: Attempt,
         recorded: Recorded[TaskDispatched],
-        message: AbstractIncomingMessage,
+        taken: Taken,
         lane: Lane,
     ) -> None:
-        held = self._held[attempt] = Held(message)
+        held = self._held[attempt] = Held(taken)
         has_place = is_running = False
         try:
             has_place = await self.gate.enter(lane, patience=self._patience)
             if not has_place:
                 if not self.gate.is_closed:  # else it goes back with its channel, and not to us
-                    await _give_back(held.message)
+                    await held.delivery.give_back()
                 return
             held.state = "running"
             await self._report(self._started(recorded.event), recorded)
             reach("carrier.before_ack")
-            self._acks.ack(held.message)
+            held.delivery.ack()
             running = asyncio.create_task(self._carry(attempt, recorded, held))
             is_running = True
             self._running.add(running)
@@ -227,32 +223,25 @@ class Carrier:
             )
         return recorded
 
-    async def _bury(self, message: AbstractIncomingMessage, refusal: Refused, queue: str) -> None:
-        origin = Origin(exchange=message.exchange or "", key=message.routing_key or "", queue=queue)
-        fallback = f"{self._identity.instance}/{message.delivery_tag}"
+    async def _bury(self, taken: Taken, refusal: Refused, queue: str) -> None:
+        origin = Origin(exchange=taken.exchange, key=taken.key, queue=queue)
+        fallback = f"{self._identity.instance}/{taken.tag}"
         await self._reporter.bury(
             refusal,
             origin,
-            body=message.body,
-            message_id=message.message_id or fallback,
-            said=message.headers,
+            body=taken.body,
+            message_id=taken.message_id or fallback,
+            said=taken.headers,
         )
-        self._acks.ack(message)
+        taken.ack()
 
-    def _meet_again(self, held: Held, message: AbstractIncomingMessage) -> None:
+    def _meet_again(self, held: Held, taken: Taken) -> None:
         if held.state == "waiting":
-            held.message = message
+            held.delivery = taken
         else:
-            self._acks.ack(message)
+            taken.ack()
 
     def _let_go(self, attempt: Attempt, *, has_place: bool) -> None:
         del self._held[attempt]
         if has_place:
             self.gate.leave()
-
-
-async def _give_back(message: AbstractIncomingMessage) -> None:
-    try:
-        await message.nack(requeue=True)
-    except _LOST as error:
-        log.warning("nack.lost", why=str(error))

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from bus.publishing import Message
+from bus.messages import Message
 
 Attempt = tuple[str, str, int]
 """A run, a task of it and an epoch."""

@@ -1,16 +1,26 @@
 """Shows that an agent lives, and renews the leases of what it has in hand."""
 
 import asyncio
-from typing import Self
-
-import psutil
+from typing import Protocol, Self
 
 from agents.kit.carrier import Carrier
 from agents.kit.identity import Identity
-from bus.ports import Clock
-from bus.publishing import Outcome, Publisher
+from bus.messages import Outcome
+from bus.ports import Clock, Sender
 from bus.signals import Heartbeat, encode_heartbeat
 from domain.agent import Lifecycle
+
+
+class Body(Protocol):
+    """What an agent's process costs the machine."""
+
+    def cpu(self) -> float:
+        """Return the share of one processor that was used since the last call."""
+        ...
+
+    def memory(self) -> int:
+        """Return the bytes of memory that are in use."""
+        ...
 
 
 class Heart:
@@ -18,26 +28,27 @@ class Heart:
 
     def __init__(
         self,
-        publisher: Publisher,
+        sender: Sender,
         identity: Identity,
         carrier: Carrier,
         *,
+        body: Body,
         interval: float,
         clock: Clock,
     ) -> None:
         """Take what it speaks of; ``interval`` is in seconds."""
-        self._publisher = publisher
+        self._sender = sender
         self._identity = identity
         self._carrier = carrier
         self._interval = interval
         self._clock = clock
-        self._machine = psutil.Process()
+        self._body = body
         self._beats = 0
         self._beating: asyncio.Task[None] | None = None
         self.is_stopping = False
 
     async def __aenter__(self) -> Self:
-        self._machine.cpu_percent()  # the first answer means nothing
+        self._body.cpu()  # the first answer means nothing
         self._beating = asyncio.create_task(self._beat_on(), name="heart")
         return self
 
@@ -50,7 +61,7 @@ class Heart:
     def beat(self) -> asyncio.Future[Outcome]:
         """Send one heartbeat now."""
         self._beats += 1
-        return self._publisher.send(
+        return self._sender.send(
             encode_heartbeat(
                 self._heartbeat(), message_id=f"{self._identity.instance}/{self._beats}"
             )
@@ -72,8 +83,8 @@ class Heart:
             lifecycle=self._lifecycle(),
             load=gate.taken / gate.places,
             at=self._clock.now(),
-            cpu=self._machine.cpu_percent() / 100,
-            memory_bytes=self._machine.memory_info().rss,
+            cpu=self._body.cpu(),
+            memory_bytes=self._body.memory(),
             tasks=self._carrier.in_hand(),
             completed=self._carrier.completed,
             failed=self._carrier.failed,

@@ -9,8 +9,8 @@ from aiormq.exceptions import AMQPError
 from agents.kit.identity import Identity
 from bus.dead_letters import Origin, dead_letter_headers
 from bus.envelope import agent_actor, encode_report, type_of
-from bus.ports import Clock
-from bus.publishing import Message, Publisher
+from bus.messages import Message
+from bus.ports import Clock, Sender
 from bus.topology import DEAD, REPORTS
 from domain.deciders import stream_of
 from domain.errors import Refused
@@ -35,9 +35,9 @@ class Reporter:
     """
 
     def __init__(
-        self, publisher: Publisher, identity: Identity, *, restore: Restore, clock: Clock
+        self, sender: Sender, identity: Identity, *, restore: Restore, clock: Clock
     ) -> None:
-        self._publisher = publisher
+        self._sender = sender
         self._identity = identity
         self._restore = restore
         self._clock = clock
@@ -70,7 +70,7 @@ class Reporter:
     async def insist(self, message: Message) -> None:
         """Publish a message, and return when it is confirmed."""
         pause = _FIRST_PAUSE
-        while (outcome := await self._publisher.send(message)) != "confirmed":
+        while (outcome := await self._sender.send(message)) != "confirmed":
             log.warning("report.repeat", type=message.type, id=message.message_id, outcome=outcome)
             await self._restore_once()
             await asyncio.sleep(pause)

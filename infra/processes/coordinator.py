@@ -40,6 +40,7 @@ from infra.store.dead_letters import DeadLetterTable
 from infra.store.presence import PresenceTable
 from infra.store.store import PostgresStore
 from projections.attempts import ATTEMPTS
+from projections.postgres import PostgresViews
 from projections.runner import Runner
 
 log = structlog.get_logger(__name__)
@@ -105,17 +106,18 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         inbox = Inbox(
             Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything),
             recorder,
-            DeadLetters(publisher),
+            DeadLetters(publisher, SystemClock()),
         )
         dead = DeadLetterKeeper(
             Consumer(consuming, DEAD, prefetch=100, declare=broker.everything),
             DeadLetterTable(pool),
+            SystemClock(),
         )
         followers = [
             Follower("relay", relay, events=store.log(), positions=store),
             Follower("reactions", Reactions(recorder), events=store.log(), positions=store),
         ]
-        attempts = Runner(views=[ATTEMPTS], log=store.log(), pool=pool, pace=0.25)
+        attempts = Runner(views=[ATTEMPTS], log=store.log(), store=PostgresViews(pool), pace=0.25)
         await attempts.prepare()
         log.info("coordinator.leads")
         loops: Sequence[Loop] = (

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from infra.processes.parts import open_pool, open_store
 from infra.settings import Settings
 from projections.catalog import PROJECTED
+from projections.postgres import PostgresViews
 from projections.runner import Runner
 
 
@@ -13,4 +14,4 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         pool = await stack.enter_async_context(open_pool(settings))
-        await Runner(views=PROJECTED, log=store.log(), pool=pool, pace=0.02).run()
+        await Runner(views=PROJECTED, log=store.log(), store=PostgresViews(pool), pace=0.02).run()

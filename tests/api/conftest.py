@@ -22,6 +22,7 @@ from domain.policies import AnyReport
 from domain.recorded import Report
 from infra.store.store import PostgresStore
 from projections.catalog import VIEWS
+from projections.postgres import PostgresViews
 from projections.runner import Runner
 from tests.support.histories import History
 
@@ -75,7 +76,7 @@ async def system(database: str) -> AsyncIterator[System]:
             )
         )
         recorder = Recorder(store, clock)
-        runner = Runner(views=VIEWS, log=store.log(), pool=pool)
+        runner = Runner(views=VIEWS, log=store.log(), store=PostgresViews(pool))
         await runner.prepare()
         reactions = Follower("reactions", Reactions(recorder), events=store.log(), positions=store)
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from bus.consuming import Consumer, Delivery
+from bus.consuming import Consumer
 from bus.dead_letter_keeper import DeadLetter, DeadLetterKeeper
 from bus.dead_letters import DIED_AT, REASON, DeadLetters
+from bus.messages import Delivery
+from bus.ports import SystemClock
 from bus.properties import Properties
 from bus.topology import DEAD, WORK, work_key
 from domain.errors import UnknownRun
@@ -56,7 +58,7 @@ async def keep_until(
 ) -> None:
     """Run a keeper until so many letters are kept and none waits."""
     consumer = Consumer(broker.connection, DEAD, prefetch=100)
-    keeping = asyncio.create_task(DeadLetterKeeper(consumer, through or table).run())
+    keeping = asyncio.create_task(DeadLetterKeeper(consumer, through or table, SystemClock()).run())
     try:
         async with asyncio.timeout(30):
             while await table.count() < count or await broker.count(DEAD):
@@ -82,7 +84,7 @@ def refused(number: int, body: bytes = b"{}") -> tuple[Delivery, UnknownRun]:
 async def test_a_refused_message_is_kept_with_its_reason(
     broker: Broker, table: DeadLetterTable
 ) -> None:
-    letters = DeadLetters(broker.publisher)
+    letters = DeadLetters(broker.publisher, SystemClock())
     await letters.send([refused(1, b"\x00\xff"), refused(2)], queue="taskloom.reports")
     await keep_until(broker, table, 2)
     second, first = await table.list()
@@ -105,7 +107,9 @@ async def test_a_refused_message_is_kept_with_its_reason(
 async def test_letters_are_kept_once_however_often_they_are_read(
     broker: Broker, table: DeadLetterTable
 ) -> None:
-    await DeadLetters(broker.publisher).send([refused(n) for n in range(20)], queue="q")
+    await DeadLetters(broker.publisher, SystemClock()).send(
+        [refused(n) for n in range(20)], queue="q"
+    )
     await keep_until(broker, table, 20, through=Flaky(table, after=2))
     assert await table.count() == 20
 
@@ -114,7 +118,7 @@ async def test_two_letters_that_say_the_same_are_two(
     broker: Broker, table: DeadLetterTable
 ) -> None:
     for _ in range(2):
-        await DeadLetters(broker.publisher).send([refused(1)], queue="q")
+        await DeadLetters(broker.publisher, SystemClock()).send([refused(1)], queue="q")
     await keep_until(broker, table, 2)
 
 
@@ -133,7 +137,9 @@ async def test_a_message_without_an_id_or_a_type_is_kept_without_them(
 async def test_nothing_is_lost_while_the_database_does_not_answer(
     broker: Broker, table: DeadLetterTable
 ) -> None:
-    await DeadLetters(broker.publisher).send([refused(n) for n in range(3)], queue="q")
+    await DeadLetters(broker.publisher, SystemClock()).send(
+        [refused(n) for n in range(3)], queue="q"
+    )
     await keep_until(broker, table, 3, through=Flaky(table, before=2))
 
 
@@ -197,7 +203,7 @@ async def test_the_strangest_letter_is_kept_and_the_next_one_too(
     broker: Broker, table: DeadLetterTable, headers: dict[str, object] | None
 ) -> None:
     await broker.tell(DEAD, "any.key", b"strange", headers=headers)  # type: ignore[arg-type] # what AMQP has
-    await DeadLetters(broker.publisher).send([refused(1)], queue="q")
+    await DeadLetters(broker.publisher, SystemClock()).send([refused(1)], queue="q")
     await keep_until(broker, table, 2)
     bodies = {letter.body for letter in await table.list()}
     assert bodies == {b"strange", b"{}"}

@@ -10,7 +10,7 @@ import orjson
 import pika
 import pytest
 
-from bus.consuming import Consumer, Delivery
+from bus.consuming import Consumer
 from bus.dead_letters import (
     DETAIL,
     EXCHANGE,
@@ -22,6 +22,8 @@ from bus.dead_letters import (
     DeadLetters,
 )
 from bus.inbox import Inbox
+from bus.messages import Delivery
+from bus.ports import SystemClock
 from bus.properties import Properties
 from bus.strict_json import MAX_BYTES
 from bus.topology import DEAD, REPORTS
@@ -72,7 +74,9 @@ async def listening(broker: Broker, store: WatchedStore) -> AsyncGenerator[None]
     """Run an inbox on the broker's queue of reports."""
     async with recording(store) as recorder:
         consumer = Consumer(broker.connection, REPORTS, prefetch=2_000)
-        inbox = asyncio.create_task(Inbox(consumer, recorder, DeadLetters(broker.publisher)).run())
+        inbox = asyncio.create_task(
+            Inbox(consumer, recorder, DeadLetters(broker.publisher, SystemClock())).run()
+        )
         try:
             yield
         finally:

@@ -11,14 +11,8 @@ from aio_pika.abc import AbstractChannel
 from aiormq.channel import Channel
 
 from bus.connect import connect
-from bus.publishing import (
-    LARGEST,
-    Message,
-    MessageTooLarge,
-    NotConfirmed,
-    Publisher,
-    Unroutable,
-)
+from bus.messages import LARGEST, Message
+from bus.publishing import MessageTooLarge, NotConfirmed, Publisher, Unroutable
 
 
 def message(number: int, key: str = "in", **changes: object) -> Message:

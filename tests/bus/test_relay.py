@@ -8,7 +8,8 @@ from typing import cast
 import orjson
 import pytest
 
-from bus.publishing import Message, Outcome, Publisher
+from bus.messages import Message, Outcome
+from bus.publishing import Publisher
 from bus.relay import LARGEST_EVENT, Relay, messages_of, work_of
 from bus.topology import EVENTS, RETRY, WORK, declare_work, work_key
 from domain.policies import Event

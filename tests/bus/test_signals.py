@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from bus.connect import connect
-from bus.publishing import Message, Publisher
+from bus.messages import Message
+from bus.publishing import Publisher
 from bus.refusals import BadSchema, NotAnObject, Unreadable
 from bus.signals import Heartbeat, HeldTask, decode_heartbeat, encode_heartbeat, listen
 from bus.topology import SIGNALS

@@ -11,7 +11,8 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from bus import topology
 from bus.connect import connect
-from bus.publishing import Message, Publisher
+from bus.messages import Message
+from bus.publishing import Publisher
 from bus.refusals import UnsafeTopology
 from bus.topology import (
     LANES,

@@ -20,6 +20,7 @@ from projections import rebuild as rebuilds
 from projections import runner as runners
 from projections.catalog import VIEWS
 from projections.positions import statuses
+from projections.postgres import PostgresViews
 from projections.rebuild import rebuild, retire, verify
 from projections.runner import Runner
 from projections.view import AnyView
@@ -63,7 +64,7 @@ async def test_batches_of_any_size_lead_to_the_same_rows(
 ) -> None:
     monkeypatch.setattr(runners, "BATCH", batch)
     history = a_history(1, turns=120)
-    runner = Runner(views=VIEWS, log=history, pool=pool)
+    runner = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await runner.prepare()
     assert await runner.catch_up() == len(history.events)
     for view in VIEWS:
@@ -74,10 +75,10 @@ async def test_batches_of_any_size_lead_to_the_same_rows(
 
 async def test_a_seen_event_is_skipped(pool: AsyncConnectionPool) -> None:
     history = a_history(2)
-    runner = Runner(views=VIEWS, log=history, pool=pool)
+    runner = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await runner.prepare()
     await runner.catch_up()
-    again = Runner(views=VIEWS, log=history, pool=pool)
+    again = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await again.prepare()
     assert await again.catch_up() == 0
 
@@ -87,7 +88,7 @@ async def test_two_runners_of_the_same_views_fold_each_event_once(
 ) -> None:
     monkeypatch.setattr(runners, "BATCH", 10)
     history = a_history(3)
-    both = [Runner(views=VIEWS, log=history, pool=pool) for _ in range(2)]
+    both = [Runner(views=VIEWS, log=history, store=PostgresViews(pool)) for _ in range(2)]
     for runner in both:
         await runner.prepare()
     await asyncio.gather(*(runner.catch_up() for runner in both))
@@ -97,7 +98,7 @@ async def test_two_runners_of_the_same_views_fold_each_event_once(
 
 async def test_a_rebuilt_view_has_the_same_rows(pool: AsyncConnectionPool) -> None:
     history = a_history(4, turns=40)
-    runner = Runner(views=VIEWS, log=history, pool=pool)
+    runner = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await runner.prepare()
     await runner.catch_up()
     for view in VIEWS:
@@ -115,7 +116,7 @@ async def test_a_rebuilt_view_has_the_same_rows(pool: AsyncConnectionPool) -> No
 
 async def test_a_rebuild_repairs_a_wrong_row(pool: AsyncConnectionPool) -> None:
     history = a_history(5)
-    runner = Runner(views=VIEWS, log=history, pool=pool)
+    runner = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await runner.prepare()
     await runner.catch_up()
     async with pool.connection() as connection:
@@ -137,7 +138,7 @@ async def test_a_rebuild_repairs_a_wrong_row(pool: AsyncConnectionPool) -> None:
 
 async def test_a_runner_goes_on_after_a_rebuild(pool: AsyncConnectionPool) -> None:
     history = a_history(6, turns=50)
-    runner = Runner(views=VIEWS, log=history, pool=pool)
+    runner = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await runner.prepare()
     await runner.step()
     longer = a_history(6, turns=150)
@@ -161,7 +162,7 @@ def _again(history: History) -> Any:
 async def test_a_view_that_fails_stops_alone_and_says_where(pool: AsyncConnectionPool) -> None:
     history = a_history(7)
     poison = next(event for event in history.events if event.type == "task.completed")
-    runner = Runner(views=VIEWS, log=history, pool=pool)
+    runner = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await runner.prepare()
     async with pool.connection() as connection:
         await connection.execute(
@@ -196,7 +197,7 @@ def _before(history: History, position: int) -> int:
 async def test_a_runner_follows_until_it_is_cancelled(pool: AsyncConnectionPool) -> None:
     history = a_history(8, turns=30)
     log: Log = history
-    runner = Runner(views=VIEWS, log=log, pool=pool)
+    runner = Runner(views=VIEWS, log=log, store=PostgresViews(pool))
     task = asyncio.create_task(runner.run())
     async with asyncio.timeout(10):
         while {followed.position for followed in runner.followed} != {history.head}:  # noqa: ASYNC110 # a condition
@@ -212,7 +213,7 @@ async def test_a_rebuild_beside_a_running_runner_loses_nothing(
     monkeypatch.setattr(runners, "BATCH", 5)
     monkeypatch.setattr(rebuilds, "BATCH", 7)
     history = a_history(9)
-    runner = Runner(views=VIEWS, log=history, pool=pool)
+    runner = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await runner.prepare()
     tasks = next(view for view in VIEWS if view.name == "tasks")
 
@@ -242,11 +243,13 @@ async def test_a_new_version_grows_beside_the_old_one(pool: AsyncConnectionPool)
     history = a_history(10)
     old = next(view for view in VIEWS if view.name == "tasks")
     new = replace(old, version=2)
-    before = Runner(views=[old], log=history, pool=pool)
+    before = Runner(views=[old], log=history, store=PostgresViews(pool))
     await before.prepare()
     await before.catch_up()
     after = Runner(
-        views=[view for view in VIEWS if view is not old] + [new], log=history, pool=pool
+        views=[view for view in VIEWS if view is not old] + [new],
+        log=history,
+        store=PostgresViews(pool),
     )
     await after.prepare()
     await after.catch_up()
@@ -283,7 +286,7 @@ class Growing(History):
 async def test_a_rebuild_never_leads_a_view_back(pool: AsyncConnectionPool) -> None:
     history = a_history(11)
     tasks = next(view for view in VIEWS if view.name == "tasks")
-    runner = Runner(views=[tasks], log=history, pool=pool)
+    runner = Runner(views=[tasks], log=history, store=PostgresViews(pool))
     await runner.prepare()
     await runner.catch_up()
     assert await rebuild(tasks, log=Growing(history.events), pool=pool) == history.head
@@ -309,7 +312,7 @@ async def test_an_event_that_cannot_be_read_is_reported_and_waited_for(
     history.events = a_history(12).events
     bad = history.events[len(history.events) // 2]
     history.bad = bad.position
-    runner = Runner(views=VIEWS, log=history, pool=pool)
+    runner = Runner(views=VIEWS, log=history, store=PostgresViews(pool))
     await runner.prepare()
     with pytest.raises(UnreadableStream):
         await runner.catch_up()

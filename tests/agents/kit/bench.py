@@ -11,7 +11,8 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from bus.connect import connect
 from bus.consuming import Consumer
 from bus.envelope import decode_report, encode_recorded
-from bus.publishing import Message, Publisher
+from bus.messages import Message
+from bus.publishing import Publisher
 from bus.signals import Heartbeat, listen
 from bus.topology import DEAD, REPORTS, WORK, declare, topology, work_key
 from domain.deciders import PUBLIC_REPORTS

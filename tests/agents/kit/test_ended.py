@@ -1,7 +1,7 @@
 """What an agent remembers of its attempts is bounded."""
 
 from agents.kit.ended import Ended
-from bus.publishing import Message
+from bus.messages import Message
 
 
 def report(size: int) -> Message:

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from psycopg_pool import AsyncConnectionPool
 
+from bus.messages import Message
 from bus.ports import SystemClock
-from bus.publishing import Message
 from bus.recorder import Recorder
 from bus.topology import EVENTS, REPORTS, WORK, work_key
 from infra.processes import coordinator

@@ -8,6 +8,7 @@ armed them, which it does only where the settings allow chaos.
     view.before_commit=pause:1.5%0.1   stands still for 1.5 s, one time in ten
     inbox.hear=kill~t42             dies whenever it meets what contains t42
     seed=7;a=raise%0.5;b=kill       several, and what draws the lots
+    @FILE                           whatever a file says, read again when it changes
 """
 
 import os
@@ -34,6 +35,9 @@ _FORM: Final = re.compile(
     r"(?P<mode>kill|pause|raise)(?::(?P<seconds>[\d.]+))?"
     r"(?:@(?P<nth>\d+)|%(?P<chance>[\d.]+))?(?:~(?P<text>.+))?"
 )
+
+_EVERY: Final = 0.02
+"""Seconds between two looks at whether the file has changed."""
 
 
 class UnreadableFailpoint(Refused):
@@ -91,13 +95,20 @@ class Failpoints:
         Raises:
             UnreadableFailpoint: It cannot be read.
         """
-        self._points, seed = parse(armed)
-        self._lots = random.Random(seed)  # noqa: S311 # chance that can be repeated
         self._log = log
         self._process = process
+        self._file = Path(armed[1:]) if armed.startswith("@") else None
+        self._changed = 0
+        self._look_again = 0.0
+        self._points: Mapping[str, Failpoint] = {}
+        self._lots = random.Random()  # noqa: S311 # chance that can be repeated
+        if self._file is None:
+            self._arm(armed)
 
     def __call__(self, name: str, about: tuple[object, ...]) -> None:
         """Do what is due at a place."""
+        if self._file is not None and time.monotonic() >= self._look_again:
+            self._look_into(self._file)
         point = self._points.get(name)
         if point is None or not point.is_due(about, self._lots):
             return
@@ -109,6 +120,20 @@ class Failpoints:
                 time.sleep(point.seconds)  # all of the process stands still, as in a swap storm
             case "raise":
                 raise Tripped(f"failpoint {name}")
+
+    def _arm(self, armed: str) -> None:
+        self._points, seed = parse(armed)
+        self._lots.seed(seed)
+
+    def _look_into(self, file: Path) -> None:
+        self._look_again = time.monotonic() + _EVERY
+        try:
+            changed = file.stat().st_mtime_ns
+            if changed != self._changed:
+                self._changed = changed
+                self._arm(file.read_text())
+        except FileNotFoundError:
+            self._points = {}
 
     def _write_down(self, name: str, point: Failpoint) -> None:
         if self._log is None:

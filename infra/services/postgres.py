@@ -112,6 +112,13 @@ class EmbeddedPostgres:
         finally:
             self._lock.release()
 
+    async def crash(self, by: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop the server without its goodbye: immediately, or as the kernel kills."""
+        if self._server is not None:
+            self._server.send_signal(by)
+            await asyncio.to_thread(self._server.wait)
+        await self.stop()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node from the machine's own programs, for the tests.
+"""A private RabbitMQ node from the machine's own programs, for the tests and for chaos.
 
 Nothing of it touches the machine's node: own home (and so its own cookie), node name, port mapper,
 ports below 32768 and data folder. Debian's ``/usr/sbin/rabbitmq-server`` changes its user, so the
@@ -14,7 +14,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -55,6 +55,8 @@ class PrivateRabbitMQ:
         self._port = self._management_port = 0
         self._port_mapper: subprocess.Popen[bytes] | None = None
         self._node: subprocess.Popen[bytes] | None = None
+        self._program = Path()
+        self._env: Mapping[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -84,11 +86,53 @@ class PrivateRabbitMQ:
             raise ServiceUnavailable("rabbitmq", "is not installed on this machine")
         self._lock.acquire()
         try:
-            self._launch(program, Path(port_mapper))
-            await self._until_ready()
+            self._program = program
+            self._configure()
+            # Ours before the node's: the one that a node starts for itself outlives it.
+            log = self.home / "console.log"
+            self._port_mapper = launch([port_mapper], log=log, env=self._env)
+            await self.launch()
         except BaseException:
             await self.stop()
             raise
+
+    async def launch(self) -> None:
+        """Start the node again where it was, with what it had, and return when it answers.
+
+        Raises:
+            ServiceUnavailable: It does not start.
+        """
+        log = self.home / "console.log"
+        self._node = launch([self._program], log=log, cwd=self.home, env=self._env)
+        await self._until_ready()
+
+    async def crash(self, *, wipe: bool = False) -> None:
+        """Kill the node as a power cut would; ``wipe`` loses its disk as well."""
+        if self._node is not None:
+            self._node.kill()
+            await asyncio.to_thread(self._node.wait)
+        if wipe:
+            shutil.rmtree(self.home / "data", ignore_errors=True)
+
+    async def control(self, *words: str) -> str:
+        """Run ``rabbitmqctl`` on the node and return what it printed.
+
+        Raises:
+            ServiceUnavailable: It failed, or the node does not answer.
+        """
+        running = await asyncio.create_subprocess_exec(
+            self._program.with_name("rabbitmqctl"),
+            *words,
+            env=dict(self._env),
+            cwd=self.home,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, errors = await running.communicate()
+        if running.returncode:
+            raise ServiceUnavailable("rabbitmqctl", f"{' '.join(words)}: {errors.decode()[-500:]}")
+        return out.decode()
 
     async def stop(self) -> None:
         """Stop the node and its port mapper, and give the folder back."""
@@ -113,7 +157,8 @@ class PrivateRabbitMQ:
     ) -> None:
         await self.stop()
 
-    def _launch(self, program: Path, port_mapper: Path) -> None:
+    def _configure(self) -> None:
+        """Choose ports, and write down what the node starts with."""
         self.home.mkdir(parents=True, exist_ok=True)
         self._port, self._management_port = free_port(), free_port()
         mapper_port, distribution_port = free_port(), free_port()
@@ -130,10 +175,8 @@ class PrivateRabbitMQ:
         (self.home / "enabled_plugins").write_text("[rabbitmq_management].\n")
         # Its users are made at the first start of a data folder, and the password is a new one.
         shutil.rmtree(self.home / "data", ignore_errors=True)
-        log = self.home / "console.log"
-        rotate(log)
-
-        env = {
+        rotate(self.home / "console.log")
+        self._env = {
             "ERL_EPMD_ADDRESS": _HOST,
             "ERL_EPMD_PORT": str(mapper_port),
             "PATH": os.environ.get("PATH", os.defpath),
@@ -151,9 +194,6 @@ class PrivateRabbitMQ:
             # Makes the script become the node instead of its parent: one process to end.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
-        # Ours before the node's: the one that a node starts for itself outlives it.
-        self._port_mapper = launch([port_mapper], log=log, env=env)
-        self._node = launch([program], log=log, cwd=self.home, env=env)
 
     async def _until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + _START_SECONDS

@@ -64,6 +64,18 @@ def test_a_pause_lets_the_whole_process_stand_still() -> None:
     assert time.monotonic() - before >= 0.1
 
 
+def test_a_file_arms_and_disarms_a_process_that_runs(tmp_path: Path) -> None:
+    file = tmp_path / "armed"
+    watch(Failpoints(f"@{file}"))
+    assert trips(1) == []
+    file.write_text("a.place=raise@2")
+    time.sleep(0.05)
+    assert trips(4) == [2]
+    file.unlink()
+    time.sleep(0.05)
+    assert trips(4) == []
+
+
 def test_a_killed_process_has_written_down_where(tmp_path: Path) -> None:
     log = tmp_path / "hits.jsonl"
     program = (

@@ -7,10 +7,11 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from infra.chaos import checker
+from infra.chaos.checker import Event
 from projections.catalog import PROJECTED
 from projections.positions import prepare
-from tests.system import checker
-from tests.system.checker import Event
+from tests.system.checker import require
 
 RUN = "exec_1"
 Change = Callable[[list[Event]], list[Event]]
@@ -154,4 +155,4 @@ async def test_views_that_differ_from_the_log_are_found(database: str) -> None:
         "the view shows task ('exec_1', 'c') as None",
     ]
     with pytest.raises(AssertionError, match="4 violations"):
-        checker.require(database)
+        require(database)

@@ -13,8 +13,9 @@ import orjson
 import pika
 import pytest
 
+from infra.chaos.letters import goal, letter, malformed
 from tests.system.checker import require
-from tests.system.malformed import goal, letter, malformed, send
+from tests.system.malformed import send
 from tests.system.processes import ROOT, Stack, running
 
 pytestmark = [pytest.mark.system, pytest.mark.real, pytest.mark.timeout(180)]

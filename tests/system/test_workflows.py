@@ -17,8 +17,9 @@ import orjson
 import psycopg
 import pytest
 
+from infra.chaos import checker
 from infra.cli.formats.files import read
-from tests.system import checker
+from tests.system.checker import require
 from tests.system.processes import ROOT, Stack, running
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -101,7 +102,7 @@ def test_workflows_run_in_their_order(
         ran_as_written(stack.dsn, result["execution_id"], workflow)
     took = time.monotonic() - began
     stack.until(stack.is_shown, "the views are where the log is")
-    found = checker.require(stack.dsn)
+    found = require(stack.dsn)
     assert len(found.runs) == len(workflows)
     assert not stack.deaths
     tasks = sum(len(run.tasks) for run in found.runs.values())

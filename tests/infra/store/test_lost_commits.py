@@ -9,8 +9,8 @@ from bus.recorder import Outcome, Recorder
 from domain.errors import Unavailable
 from domain.policies import AnyReport
 from domain.recorded import Report
+from infra.chaos.proxy import Proxy, proxied
 from infra.store.store import DatabaseUnavailable, PostgresStore
-from tests.support.proxy import Proxy, proxied
 from tests.support.recording import a_life, hello, said, status
 
 TIMES = 20

@@ -9,6 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 from bus.refusals import BadSchema
 from bus.signals import Heartbeat, decode_heartbeat
 from domain.leases import WorkKind
+from infra.chaos.proxy import Proxy, proxied
 from infra.store.attempts import OpenAttempts
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.presence import PresenceTable
@@ -16,7 +17,6 @@ from infra.store.store import DatabaseUnavailable, PostgresStore
 from projections.attempts import ATTEMPTS
 from projections.runner import Runner
 from tests.support.making import RUN_ID, after, failed, requested, started, task
-from tests.support.proxy import Proxy, proxied
 from tests.support.recording import recorded
 from tests.support.scenario import NOW as AT
 

@@ -1,0 +1,232 @@
+"""Judges a run by what the database holds, and by nothing else.
+
+It imports nothing of ours: a mistake in our fold must not be repeated by who looks for it. What the
+views should say it works out for itself, from the events alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+Json = Mapping[str, Any]
+TaskKey = tuple[str, str]
+
+RUN_ENDS = {
+    "run.completed": "completed",
+    "run.failed": "failed",
+    "run.cancelled": "cancelled",
+}
+TASK_ENDS = ("completed", "failed", "skipped", "cancelled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A row of the log."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    body: Json
+
+
+@dataclass(slots=True)
+class Task:
+    """What the events say of one task."""
+
+    needs: frozenset[str]
+    status: str = "pending"
+    epoch: int = 0
+    failures: int = 0
+    losses: int = 0
+    agent_id: str | None = None
+
+    def row(self) -> tuple[str, int, int, int]:
+        """Return what its view should say of it."""
+        return self.status, self.epoch, self.failures, self.losses
+
+
+@dataclass(slots=True)
+class Run:
+    """What the events say of one run."""
+
+    kind: str
+    status: str = "running"
+    tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was read, and what is wrong with it."""
+
+    events: int
+    runs: Mapping[str, Run]
+    violations: Sequence[str]
+
+    @property
+    def losses(self) -> int:
+        """How many attempts were lost, all in all."""
+        return sum(task.losses for run in self.runs.values() for task in run.tasks.values())
+
+
+def check(dsn: str) -> Findings:
+    """Read the log and the views, and say what breaks the rules."""
+    with psycopg.connect(dsn) as connection:
+        events = read(connection)
+        runs, violations = fold(events)
+        violations += endless(runs)
+        violations += list(streams(events))
+        violations += list(_views(connection, runs))
+    return Findings(len(events), runs, violations)
+
+
+def read(connection: psycopg.Connection[Any]) -> Sequence[Event]:
+    """Return the log in the order of its positions."""
+    with connection.cursor(row_factory=class_row(Event)) as cursor:
+        cursor.execute(
+            "select position, stream, version, type, event->'event' as body from event_log"
+            " order by position"
+        )
+        return cursor.fetchall()
+
+
+def streams(events: Sequence[Event]) -> Iterator[str]:
+    """Every stream counts 1, 2, 3 …, and in the order of positions, which are unique."""
+    reached: dict[str, int] = defaultdict(int)
+    last = 0
+    for event in events:
+        if event.position <= last:
+            yield f"position {event.position} is not above {last}"
+        last = event.position
+        reached[event.stream] += 1
+        if event.version != reached[event.stream]:
+            yield (
+                f"{event.stream} has version {event.version} at position {event.position},"
+                f" where {reached[event.stream]} was due"
+            )
+
+
+def fold(events: Sequence[Event]) -> tuple[Mapping[str, Run], list[str]]:
+    """Return what the events say of every run, and where they contradict the rules."""
+    runs: dict[str, Run] = {}
+    violations: list[str] = []
+    for event in events:
+        if event.stream.startswith("exec_"):
+            violations += [
+                f"{event.position} {event.type} of {event.stream}: {what}"
+                for what in _hear(runs, event)
+            ]
+    return runs, violations
+
+
+def _hear(runs: dict[str, Run], event: Event) -> Iterator[str]:
+    if event.type == "run.started":
+        if event.stream in runs:
+            yield "the run has started before"
+        runs[event.stream] = Run(kind=event.body["kind"])
+        _grow(runs[event.stream], event.body)
+        return
+    run = runs.get(event.stream)
+    if run is None:
+        yield "the run has not started"
+        return
+    if event.type == "report.ignored":
+        return
+    if run.status != "running":
+        yield f"the run is {run.status} already"
+    if event.type == "run.extended":
+        _grow(run, event.body)
+    elif event.type in RUN_ENDS:
+        run.status = RUN_ENDS[event.type]
+    elif event.body["task_id"] in run.tasks:
+        yield from _hear_task(run, run.tasks[event.body["task_id"]], event)
+    else:
+        yield f"there is no task {event.body['task_id']}"
+
+
+def _grow(run: Run, body: Json) -> None:
+    for task in body["tasks"]:
+        needs = frozenset([*task.get("depends_on", ()), *task.get("inputs", {}).values()])
+        run.tasks[task["id"]] = Task(needs)
+
+
+def _hear_task(run: Run, task: Task, event: Event) -> Iterator[str]:
+    what, body = event.type.removeprefix("task."), event.body
+    name = f"task {body['task_id']}"
+    if task.status in ("completed", "skipped", "cancelled"):
+        yield f"{name} has ended: {task.status}"
+    if what == "dispatched":
+        yield from _dispatch(run, task, body, name)
+        return
+    if what in ("started", "completed", "failed", "lost") and body["epoch"] != task.epoch:
+        yield f"{name} is at epoch {task.epoch}, not {body['epoch']}"
+    if what == "started" and task.status != "dispatched":
+        yield f"{name} is {task.status}, not dispatched"
+    if what in ("completed", "lost") and task.status != "started":
+        yield f"{name} is {task.status}, not started"
+    if what in ("completed", "lost") and body["agent_id"] != task.agent_id:
+        yield f"{name} is held by {task.agent_id}, not {body['agent_id']}"
+    if what == "skipped" and task.status != "pending":
+        yield f"{name} is {task.status}, not pending"
+    if what == "failed" and task.status not in ("dispatched", "started"):
+        yield f"{name} is {task.status}: nobody can fail at it"
+    task.status = what
+    task.failures += what == "failed"
+    task.losses += what == "lost"
+    if what in ("started", "completed"):
+        task.agent_id = body["agent_id"]
+
+
+def _dispatch(run: Run, task: Task, body: Json, name: str) -> Iterator[str]:
+    if body["epoch"] != task.epoch + 1:
+        yield f"{name} goes from epoch {task.epoch} to {body['epoch']}"
+    if task.status not in ("pending", "failed", "lost"):
+        yield f"{name} is {task.status}: it needs no other attempt"
+    if early := sorted(one for one in task.needs if run.tasks[one].status != "completed"):
+        yield f"{name} does not wait for {', '.join(early)}"
+    task.status, task.epoch = "dispatched", body["epoch"]
+    task.agent_id = None
+
+
+def endless(runs: Mapping[str, Run]) -> list[str]:
+    """Every run has ended, and every task of it."""
+    return [
+        *(f"run {run_id} has not ended" for run_id, run in runs.items() if run.status == "running"),
+        *(
+            f"task {task_id} of {run_id} is {task.status} for ever"
+            for run_id, run in runs.items()
+            for task_id, task in run.tasks.items()
+            if task.status not in TASK_ENDS
+        ),
+        *(
+            f"run {run_id} is completed, but its task {task_id} is {task.status}"
+            for run_id, run in runs.items()
+            for task_id, task in run.tasks.items()
+            if run.status == "completed" and task.status != "completed"
+        ),
+    ]
+
+
+def _views(connection: psycopg.Connection[Any], runs: Mapping[str, Run]) -> Iterator[str]:
+    """The views say of every run and task what the events say."""
+    shown = dict(connection.execute("select run_id, status from views.executions_1").fetchall())
+    for run_id in sorted(shown.keys() | runs.keys()):
+        status = runs[run_id].status if run_id in runs else None
+        if shown.get(run_id) != status:
+            yield f"the view shows run {run_id} as {shown.get(run_id)}; it is {status}"
+    rows = connection.execute(
+        "select run_id, task_id, status, epoch, failures, losses from views.tasks_1"
+    ).fetchall()
+    seen: dict[TaskKey, tuple[Any, ...]] = {(row[0], row[1]): row[2:] for row in rows}
+    true: dict[TaskKey, tuple[Any, ...]] = {
+        (run_id, task_id): task.row()
+        for run_id, run in runs.items()
+        for task_id, task in run.tasks.items()
+    }
+    for key in sorted(seen.keys() | true.keys()):
+        if seen.get(key) != true.get(key):
+            yield f"the view shows task {key} as {seen.get(key)}; it is {true.get(key)}"

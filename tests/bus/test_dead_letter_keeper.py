@@ -127,7 +127,7 @@ async def test_a_message_without_an_id_or_a_type_is_kept_without_them(
 ) -> None:
     delivery, error = refused(1)
     bare = replace(delivery, properties=Properties(content_type=None, message_id=None))
-    await DeadLetters(broker.publisher).send([(bare, error)], queue="q")
+    await DeadLetters(broker.publisher, SystemClock()).send([(bare, error)], queue="q")
     await keep_until(broker, table, 1)
     (letter,) = await table.list()
     assert letter.message_id == ""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from domain import agent, plan, run, run_decisions, run_events
+from domain import agent, breaker, plan, run, run_decisions, run_events
 from domain.errors import Refused
 from domain.policies import AnyReport, Event
 from domain.values import Value
 
-Category = Literal["plan", "run", "agent"]
+Category = Literal["plan", "run", "agent", "breaker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,20 @@ AGENT = Decider(
     state=agent.Agent,
     reports=frozenset(get_args(agent.AgentReport)),
 )
+BREAKER = Decider(
+    category="breaker",
+    decide=breaker.decide,
+    evolve=breaker.evolve,
+    state=breaker.Breaker,
+    reports=frozenset(get_args(breaker.BreakerReport)),
+)
 
-_BY_PREFIX: Mapping[str, Decider] = {"plan_": PLAN, "exec_": RUN, "agent:": AGENT}
+_BY_PREFIX: Mapping[str, Decider] = {
+    "plan_": PLAN,
+    "exec_": RUN,
+    "agent:": AGENT,
+    "breaker:": BREAKER,
+}
 
 
 class ForeignReport(Refused):
@@ -71,7 +83,7 @@ def decider_of(stream: str) -> Decider:
     for prefix, decider in _BY_PREFIX.items():
         if stream.startswith(prefix):
             return decider
-    raise Refused(f"{stream!r} is not the name of a plan, a run or an agent")
+    raise Refused(f"{stream!r} is not the name of a plan, a run or an agent, nor of a breaker")
 
 
 def stream_of(report: AnyReport) -> str:
@@ -79,6 +91,8 @@ def stream_of(report: AnyReport) -> str:
     match report:
         case agent.AgentRegistered() | agent.AgentStatus() | agent.AgentDeregistered():
             return agent.agent_stream(report.agent_id)
+        case breaker.BreakerOpened() | breaker.BreakerHalfOpened() | breaker.BreakerClosed():
+            return breaker.breaker_stream(report.role, report.agent_type)
         case (
             plan.GoalSubmitted()
             | plan.GraphProposed()

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from domain.agent import AgentEvent, AgentReport
+from domain.breaker import BreakerEvent, BreakerReport
 from domain.plan import (
     GraphProposed,
     PlanCancelled,
@@ -37,8 +38,8 @@ from domain.tasks import Task
 from domain.teams import planning_tasks
 from domain.values import JsonObject
 
-Event: TypeAlias = PlanEvent | RunEvent | AgentEvent
-AnyReport: TypeAlias = PlanReport | RunReport | AgentReport
+Event: TypeAlias = PlanEvent | RunEvent | AgentEvent | BreakerEvent
+AnyReport: TypeAlias = PlanReport | RunReport | AgentReport | BreakerReport
 
 ACTOR = "taskloom.policies"
 _TASKS = TypeAdapter(tuple[Task, ...])

@@ -3,6 +3,7 @@
 from typing import Literal, TypeAlias, assert_never
 
 from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus
+from domain.breaker import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from domain.plan import (
     PlanCancelled,
     PlanCompleted,
@@ -79,6 +80,12 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             return f"{agent_id} is {lifecycle} and {health}{_because(reason)}"
         case AgentDeregistered(agent_id=agent_id, reason=reason):
             return f"{agent_id} deregistered{_because(reason)}"
+        case BreakerOpened(agent_type=agent_type, role=role, reason=reason, until=until):
+            return f"New {role} work for {agent_type} waits until {until:%H:%M:%S} UTC: {reason}"
+        case BreakerHalfOpened(agent_type=agent_type, role=role):
+            return f"The next {role} work for {agent_type} is a probe"
+        case BreakerClosed(agent_type=agent_type, role=role, reason=reason):
+            return f"{role.capitalize()} work for {agent_type} waits no more{_because(reason)}"
         case _:
             assert_never(event)
 
@@ -94,7 +101,7 @@ def level_of(event: Event) -> Level:
             return "debug" if epoch == 1 else "warning"
         case RunCancelled() | PlanCancelled():
             return "warning"
-        case AgentStatus(health="degraded" | "unhealthy" | "offline"):
+        case AgentStatus(health="degraded" | "unhealthy" | "offline") | BreakerOpened():
             return "warning"
         case _:
             return "info"

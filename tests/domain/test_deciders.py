@@ -7,6 +7,7 @@ import pytest
 
 from domain.deciders import (
     AGENT,
+    BREAKER,
     EVENTS,
     PLAN,
     PUBLIC_REPORTS,
@@ -29,8 +30,13 @@ def type_string(model: type[Value]) -> str:
 
 @pytest.mark.parametrize(
     ("stream", "rules"),
-    [("plan_1", PLAN), ("exec_1", RUN), ("agent:ann", AGENT)],
-    ids=["plan", "run", "agent"],
+    [
+        ("plan_1", PLAN),
+        ("exec_1", RUN),
+        ("agent:ann", AGENT),
+        ("breaker:execution.CAD", BREAKER),
+    ],
+    ids=["plan", "run", "agent", "breaker"],
 )
 def test_a_stream_is_known_by_its_name(stream: str, rules: Decider) -> None:
     assert decider_of(stream) is rules
@@ -63,11 +69,13 @@ def test_what_others_may_say_is_a_report_of_some_stream() -> None:
 def test_what_the_system_says_to_itself_cannot_be_said_by_others() -> None:
     private = {type_string(model) for model in REPORTS} - PUBLIC_REPORTS.keys()
     assert private >= {"task.lost", "run.requested", "run.started", "graph.proposed"}
+    assert private >= {"breaker.opened", "breaker.half_opened", "breaker.closed"}
 
 
 @pytest.mark.parametrize("model", REPORTS, ids=type_string)
 def test_every_report_has_a_stream_that_hears_it(model: type[Value]) -> None:
     ids = {"plan_id": "plan_1", "run_id": "exec_1", "agent_id": "ann"}
+    ids |= {"role": "execution", "agent_type": "CAD"}
     report: AnyReport = model.model_construct(None, **ids)  # type: ignore[assignment] # of the union
     assert model in decider_of(stream_of(report)).reports | PLAN.reports
 

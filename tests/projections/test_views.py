@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.agent import AgentRegistered
+from domain.breaker import Breaker
 from domain.goals import Options
 from domain.plan import GoalSubmitted, Plan
 from domain.run import Run
@@ -14,6 +15,7 @@ from domain.run_events import RunCancelRequested, TaskCompleted, TaskFailed, Tas
 from domain.tasks import Task
 from projections.agents import AGENTS, AgentRow
 from projections.attempts import ATTEMPTS, AttemptRow
+from projections.breakers import BREAKERS, BreakerRow
 from projections.describe import describe, level_of
 from projections.executions import EXECUTIONS, ExecutionRow
 from projections.graphs import GRAPHS
@@ -233,3 +235,17 @@ def test_a_plan_can_be_stepped_through() -> None:
     differences = [step.difference for step in steps(plan)]
     assert "status: planning → ready" in differences[1]
     assert "status: ready → running" in differences[2]
+
+
+def test_breakers_stand_where_the_domain_has_them() -> None:
+    history = a_history(1, turns=1)
+    rows: dict[Any, BreakerRow] = folded(BREAKERS, history)
+    expected = {
+        (one.role, one.agent_type): (one.state, one.trips, one.until)
+        for one in history.states.values()
+        if isinstance(one, Breaker)
+    }
+    assert {key: (row.state, row.trips, row.until) for key, row in rows.items()} == expected
+    closed = rows["execution", "CAD"]
+    assert (closed.state, closed.opened, closed.failed) == ("closed", 1, 12)
+    assert closed.reason == "all attempts failed"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.agent import AgentRegistered, AgentStatus, Capacity
+from domain.breaker import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from domain.deciders import decider_of, stream_of
 from domain.goals import Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested
@@ -144,6 +145,7 @@ def a_history(seed: int, *, plans: int = 4, size: int = 40, turns: int = 300) ->
                 tasks=a_graph(chance, size) if number % 2 else (),
             )
         )
+    _open_and_close_a_breaker(history)
     old: list[TaskReport] = []
     for _ in range(turns):
         report = _next_report(chance, history, agents, old)
@@ -151,6 +153,20 @@ def a_history(seed: int, *, plans: int = 4, size: int = 40, turns: int = 300) ->
             break
         history.say(report)
     return history
+
+
+def _open_and_close_a_breaker(history: History) -> None:
+    for agent_type, is_over in (("CAD", True), ("SIM", False)):
+        kind: dict[str, Any] = {"role": "execution", "agent_type": agent_type}
+        until = history.now + timedelta(seconds=16)
+        history.say(
+            BreakerOpened(
+                **kind, reason="all attempts failed", ended=12, failed=12, trips=1, until=until
+            )
+        )
+        if is_over:
+            history.say(BreakerHalfOpened(**kind, trips=1))
+            history.say(BreakerClosed(**kind, reason="the probe succeeded"))
 
 
 def _next_report(

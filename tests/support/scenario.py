@@ -6,13 +6,18 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
-from domain.deciders import AGENT, PLAN, RUN, Decider, decider_of, stream_of
+from domain.deciders import AGENT, BREAKER, PLAN, RUN, Decider, decider_of, stream_of
 from domain.errors import Refused
 from domain.policies import AnyReport, Event
 
 NOW = datetime(2026, 1, 20, 12, 0, tzinfo=UTC)
 
-_BY_MODULE = {"domain.plan": PLAN, "domain.run_events": RUN, "domain.agent": AGENT}
+_BY_MODULE = {
+    "domain.plan": PLAN,
+    "domain.run_events": RUN,
+    "domain.agent": AGENT,
+    "domain.breaker": BREAKER,
+}
 
 
 @dataclass(frozen=True, slots=True)

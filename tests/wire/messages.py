@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus, Capacity
+from domain.breaker import BreakerOpened
 from domain.goals import Constraints, Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanCreated
 from domain.recorded import Recorded, Report
@@ -130,6 +131,19 @@ EVENTS: dict[str, Recorded[Any]] = {
     ),
     "event-task.completed": _recorded(
         3, TaskCompleted(**ATTEMPT, result={"mass_kg": 3.2}), "exec_1-1"
+    ),
+    "event-breaker.opened": _recorded(
+        4,
+        BreakerOpened(
+            role="execution",
+            agent_type="CAD",
+            reason="12 of 20 attempts failed within 30 s; the last: no licence",
+            ended=20,
+            failed=12,
+            trips=2,
+            until=AT,
+        ),
+        "breaker:execution.CAD",
     ),
 }
 

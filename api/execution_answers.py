@@ -7,9 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from api.durations import Moment, human, human_or_none
-from domain.run import RunStatus, TaskStatus
-from domain.run_events import RunKind
-from domain.values import AgentType, JsonObject
+from domain.values import AgentType, JsonObject, RunKind, RunStatus, TaskStatus
 from projections.describe import Level
 from projections.executions import ExecutionRow
 from projections.timeline import Line

@@ -27,9 +27,8 @@ from domain.errors import UnknownRun
 from domain.goals import Goal, Options
 from domain.plan import Plan, next_run_of
 from domain.recorded import Report, derived_id
-from domain.run import RunStatus
-from domain.run_events import RunKind, RunRequested
-from domain.values import AgentId, PlanId, RunId, TaskId, Value
+from domain.run_events import RunRequested
+from domain.values import AgentId, PlanId, RunId, RunKind, RunStatus, TaskId, Value
 from projections.describe import Level
 from projections.executions import EXECUTIONS, ExecutionRow, list_executions, read_execution
 from projections.graphs import GRAPHS, read_graph

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel
 
 from api.durations import Moment
-from domain.run import TaskStatus
-from domain.values import AgentType, ErrorClass, JsonObject, Role
+from domain.values import AgentType, ErrorClass, JsonObject, Role, TaskStatus
 from projections.tasks import TaskRow
 
 

@@ -7,8 +7,7 @@ from fastapi import APIRouter, Path, Query
 from api.reading import Reading
 from api.task_answers import TaskAnswer, TasksAnswer, answer_of
 from domain.errors import UnknownRun, UnknownTask
-from domain.run import TaskStatus
-from domain.values import RunId, TaskId
+from domain.values import RunId, TaskId, TaskStatus
 from projections.executions import EXECUTIONS, read_execution
 from projections.tasks import TASKS, read_page, read_task
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from aio_pika.abc import AbstractChannel
 
 from bus.refusals import UnsafeTopology
-from domain.tasks import DELAYS
+from domain.tasks import WAITS
 from domain.values import AgentType, Lane, Role
 
 EVENTS = "taskloom.events"
@@ -94,8 +94,8 @@ def retry_key(delay: int, role: Role, agent_type: AgentType, lane: Lane) -> str:
     Raises:
         ValueError: No queue waits exactly as long.
     """
-    if delay not in DELAYS:
-        raise ValueError(f"no queue waits {delay} s; there are {DELAYS}")
+    if delay not in WAITS:
+        raise ValueError(f"no queue waits {delay} s; there are {WAITS}")
     return f"{delay}s.{work_key(role, agent_type, lane)}"
 
 
@@ -137,7 +137,7 @@ def topology(
                 arguments={"x-queue-type": "quorum", "x-delivery-limit": _NO_LIMIT},
                 is_the_end=True,
             ),
-            *(_retry_queue(delay) for delay in DELAYS),
+            *(_retry_queue(delay) for delay in WAITS),
             *(queue for kind in planning for queue in work_queues("planning", kind)),
             *(queue for kind in execution for queue in work_queues("execution", kind)),
         ),

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from domain import agent, breaker, plan, run, run_decisions, run_events
+from domain import (
+    agent,
+    breaker,
+    plan,
+    run,
+    run_decisions,
+    run_events,
+    run_evolution,
+    steering,
+)
 from domain.errors import Refused
 from domain.policies import AnyReport, Event
 from domain.values import Value
@@ -38,7 +47,7 @@ PLAN = Decider(
 RUN = Decider(
     category="run",
     decide=run_decisions.decide,
-    evolve=run.evolve,
+    evolve=run_evolution.evolve,
     state=run.Run,
     reports=frozenset(get_args(run_events.RunReport)),
 )
@@ -115,9 +124,11 @@ PUBLIC_REPORTS: Mapping[str, type[Value]] = _by_type(
     (
         plan.GoalSubmitted,
         plan.PlanCancelRequested,
+        *get_args(steering.SteeringReport),
         run_events.TaskStarted,
         run_events.TaskCompleted,
         run_events.TaskFailed,
+        run_events.TaskStopped,
         agent.AgentRegistered,
         agent.AgentStatus,
         agent.AgentDeregistered,

@@ -94,6 +94,23 @@ class PlanNotReady(Conflict):
         super().__init__(f"plan {plan_id} is {status}; only a ready plan can be executed")
 
 
+class UnknownCheckpoint(NotFound):
+    """The run has no checkpoint with this id, or has forgotten it."""
+
+    code = "unknown-checkpoint"
+
+    def __init__(self, run_id: str, checkpoint: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"run {run_id} has no {checkpoint}; it has {_listed(known) or 'none: pause it first'}"
+        )
+
+
+class CannotSteer(Conflict):
+    """What a person asks of a run cannot be done as the run stands."""
+
+    code = "cannot-steer"
+
+
 class AlreadyExists(Conflict):
     """The id is taken by something else."""
 

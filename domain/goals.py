@@ -1,9 +1,10 @@
 """A goal: what a user wants, and how it may be pursued."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from domain.run_options import Parallelization
 from domain.values import JsonObject, Name, Priority, Text, Value
 
 
@@ -37,4 +38,4 @@ class Options(Value):
 
     auto_execute: bool = False
     enable_replanning: bool = True
-    parallelization: Literal["conservative", "balanced", "aggressive"] = "balanced"
+    parallelization: Parallelization = "balanced"

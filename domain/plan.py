@@ -14,6 +14,8 @@ from domain.errors import AlreadyExists, PlanNotReady, Refused, TooHeavy, Unknow
 from domain.goals import Goal, Options
 from domain.graph import check
 from domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted
+from domain.run_options import RunOptions
+from domain.steering import RunResumed
 from domain.tasks import Task
 from domain.values import PlanId, Priority, RunId, Text, Value
 from domain.weights import LARGEST_GOAL, weight
@@ -77,6 +79,8 @@ class PlanReady(Value):
     tasks: tuple[Task, ...]
     priority: Priority
     auto_execute: bool
+    run: RunOptions = RunOptions()
+    """How it is carried out, where nobody says otherwise."""
 
 
 class PlanStarted(Value):
@@ -124,6 +128,7 @@ PlanReport = (
     | RunCompleted
     | RunFailed
     | RunCancelled
+    | RunResumed
 )
 
 
@@ -193,6 +198,10 @@ def decide(plan: Plan | None, report: PlanReport, now: datetime) -> Sequence[Pla
             return [PlanCancelled(plan_id=plan.id, reason=reason, runs=stopping)]
         case RunStarted(run_id=run_id):
             return [] if run_id in plan.runs else [_follow(plan, run_id)]
+        case RunResumed(run_id=run_id):
+            # Only a run that had ended, and only the latest, takes its plan with it.
+            is_back = plan.runs[-1:] == (run_id,) and plan.status not in ("running", "planning")
+            return [_follow(plan, run_id)] if is_back else []
         case RunCompleted(run_id=run_id):
             if not _is_running(plan, run_id):
                 return []
@@ -214,13 +223,14 @@ def evolve(plan: Plan | None, event: PlanEvent) -> Plan:
         case PlanReady(tasks=tasks, revision=revision):
             return replace(plan, status="ready", tasks=tasks, revision=revision)
         case PlanStarted(run_id=run_id):
-            return replace(plan, status="running", runs=(*plan.runs, run_id), reason="")
+            known = tuple(each for each in plan.runs if each != run_id)
+            return replace(plan, status="running", runs=(*known, run_id), reason="")
         case PlanCompleted():
             return replace(plan, status="completed")
         case PlanFailed(reason=reason):
             return replace(plan, status="failed", reason=reason)
         case PlanCancelled(reason=reason, runs=runs):
-            late = () if plan.status != "cancelled" else runs
+            late = () if plan.status != "cancelled" else tuple(set(runs) - set(plan.runs))
             return replace(plan, status="cancelled", reason=reason, runs=(*plan.runs, *late))
         case _:
             assert_never(event)
@@ -274,4 +284,13 @@ def _ready(plan_id: str, goal: Goal, options: Options, tasks: tuple[Task, ...]) 
         tasks=tasks,
         priority=goal.priority,
         auto_execute=options.auto_execute,
+        run=run_options(options),
+    )
+
+
+def run_options(options: Options) -> RunOptions:
+    """Return how the runs of a plan are carried out, where nobody says otherwise."""
+    return RunOptions(
+        parallelization=options.parallelization,
+        failure_strategy="replan" if options.enable_replanning else "retry",
     )

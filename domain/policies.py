@@ -26,7 +26,6 @@ from domain.plan import (
 from domain.recorded import Recorded, Report, derived_id
 from domain.run_events import (
     RunCancelled,
-    RunCancelRequested,
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -34,6 +33,7 @@ from domain.run_events import (
     RunRequested,
     RunStarted,
 )
+from domain.steering import RunCancelRequested, RunResumed
 from domain.tasks import Task
 from domain.teams import planning_tasks
 from domain.values import JsonObject
@@ -74,6 +74,7 @@ def react(event: Event) -> Iterator[Reaction]:
                     kind="execution",
                     revision=event.revision,
                     priority=event.priority,
+                    options=event.run,
                     tasks=event.tasks,
                 )
             )
@@ -85,7 +86,7 @@ def react(event: Event) -> Iterator[Reaction]:
         case RunFailed(kind="planning", plan_id=str() as plan_id):
             given_up = PlanningGivenUp(plan_id=plan_id, run_id=event.run_id, reason=event.reason)
             yield Reaction(stream=plan_id, body=given_up)
-        case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() if (
+        case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() | RunResumed() if (
             event.kind == "execution" and event.plan_id is not None
         ):
             yield Reaction(stream=event.plan_id, body=event)

@@ -1,48 +1,26 @@
-"""A run: a task graph that is alive. Its state, and how each event changes it.
+"""A run: a task graph that is alive, and where each of its tasks stands.
 
 The state is persistent: a new one shares all but the changed path with the one before, so that an
 event costs the same in a run of ten tasks and of ten thousand.
 
     pending ──► dispatched ──► started ──► completed
-       │            │ ▲           ├──────► failed ──► dispatched (the next epoch)
-       ▼            │ └───────────┴──────► lost   ──► dispatched (the next epoch)
+       │ ▲          │ ▲           ├──────► failed, or pending again for the next epoch
+       │ └──────────┼─┼───────────┘
+       ▼            │ └─────────── lost ◄─ started
     skipped     cancelled
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from dataclasses import dataclass
+from datetime import datetime
 
-from domain.graph import successors
-from domain.persistent import PersistentMap
-from domain.run_events import (
-    ReportIgnored,
-    RunCancelled,
-    RunCompleted,
-    RunEvent,
-    RunExtended,
-    RunFailed,
-    RunKind,
-    RunStarted,
-    TaskCancelled,
-    TaskCompleted,
-    TaskDispatched,
-    TaskFailed,
-    TaskLost,
-    TaskSkipped,
-    TaskStarted,
-)
+from domain.persistent import PersistentMap, PersistentQueue
+from domain.run_options import RunOptions
 from domain.tasks import Task
-from domain.teams import TEAMS
-from domain.values import JsonObject, Priority
-
-TaskStatus = Literal[
-    "pending", "dispatched", "started", "completed", "failed", "lost", "skipped", "cancelled"
-]
-RunStatus = Literal["running", "completed", "failed", "cancelled"]
+from domain.values import JsonObject, Priority, RunKind, RunStatus, TaskStatus
 
 ENDED: frozenset[TaskStatus] = frozenset({"completed", "failed", "skipped", "cancelled"})
-"""A failed task has ended, unless the same decision dispatched it again."""
+IN_FLIGHT: frozenset[TaskStatus] = frozenset({"dispatched", "started"})
+OVER: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +42,41 @@ class TaskState:
     ended: tuple[int, str] = (0, "")
     """The last attempt that failed or was lost: its epoch, and who held it."""
 
+    delay: int = 0
+    """Seconds that its next attempt has to wait."""
+
+    instead: str = ""
+    """The agent type that carries it out, where it is not the task's own."""
+
+    end_by: datetime | None = None
+    """When it has to have ended."""
+
+    done: int = 0
+    """How many tasks of the run were completed when it was, itself included; 0 before."""
+
+    is_waived: bool = False
+    """Whether a person said that it need not be done."""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether what needs it can go on."""
+        return self.status == "completed" or self.is_waived
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it could be dispatched now."""
+        return self.waits_for == 0 and self.status in ("pending", "lost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A moment that the run can be rolled back to."""
+
+    id: str
+    at: datetime
+    completed: int
+    """How many tasks had been completed by then."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -74,6 +87,7 @@ class Run:
     kind: RunKind
     revision: int
     priority: Priority
+    options: RunOptions
     status: RunStatus
     tasks: PersistentMap[str, Task]
     after: PersistentMap[str, tuple[str, ...]]
@@ -83,163 +97,57 @@ class Run:
     results: PersistentMap[str, JsonObject]
     """The results that somebody may still ask for."""
 
+    ready: PersistentMap[str, PersistentQueue[str]]
+    """By agent type: the tasks that could be dispatched, and some that could be once."""
+
+    in_flight: PersistentMap[str, int]
+    """By agent type: how many tasks are dispatched or started."""
+
     open: int
     """How many tasks have not ended."""
 
     unhappy: int = 0
-    """How many tasks have ended otherwise than well."""
+    """How many tasks have ended otherwise than well, those apart that a person skipped."""
+
+    done: int = 0
+    """How many times a task was completed; it never shrinks."""
+
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """The latest ones, the last at the end."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can happen to it any more, unless a person reopens it."""
+        return self.status in OVER
 
     def state(self, task_id: str) -> TaskState | None:
         """Return where a task stands, or None if the run has no such task."""
         return self.states.get(task_id)
 
-    def inputs_of(
-        self, task: Task, latest: Mapping[str, JsonObject] | None = None
-    ) -> dict[str, JsonObject]:
-        """Return the results a task asked for, by its names; ``latest`` are the newest ones."""
-        latest = latest or {}
-        return {name: self.result_of(source, latest) for name, source in task.inputs.items()}
+    def agent_type_of(self, task_id: str) -> str:
+        """Return the type of agents that carries a task out, as things stand."""
+        return self.states[task_id].instead or self.tasks[task_id].agent
 
-    def result_of(self, task_id: str, latest: Mapping[str, JsonObject]) -> JsonObject:
-        """Return a task's result, empty when it has none; ``latest`` are the newest ones."""
-        return latest[task_id] if task_id in latest else self.results.get(task_id, {})
+    def has_room(self, agent_type: str) -> bool:
+        """Whether one more task of an agent type may be dispatched."""
+        if self.options.execution_mode == "sequential":
+            return not any(self.in_flight.values())
+        most = self.options.most_at_once(agent_type)
+        return most is None or self.in_flight.get(agent_type, 0) < most
 
+    def inputs_of(self, task: Task) -> dict[str, JsonObject]:
+        """Return the results a task asked for, by its names; empty where there is none."""
+        return {name: self.results.get(source, {}) for name, source in task.inputs.items()}
 
-def evolve(run: Run | None, event: RunEvent) -> Run:  # one branch an event
-    """Return the run after one more event."""
-    if isinstance(event, RunStarted):
-        return _begin(event)
-    assert run is not None, f"{event.type} before run.started"  # noqa: S101 # the log begins with it
-    match event:
-        case RunExtended(tasks=tasks):
-            return _extend(run, tasks)
-        case TaskDispatched():
-            return _dispatch(run, event)
-        case TaskStarted(task_id=task_id, agent_id=agent_id):
-            return _with(run, task_id, status="started", agent_id=agent_id)
-        case TaskCompleted():
-            return _complete(run, event)
-        case TaskFailed(task_id=task_id, epoch=epoch, agent_id=agent_id):
-            failures = run.states[task_id].failures + 1
-            changed = _with(
-                run, task_id, status="failed", failures=failures, ended=(epoch, agent_id)
-            )
-            return replace(changed, open=run.open - 1, unhappy=run.unhappy + 1)
-        case TaskLost(task_id=task_id, epoch=epoch, agent_id=agent_id):
-            losses = run.states[task_id].losses + 1
-            return _with(run, task_id, status="lost", losses=losses, ended=(epoch, agent_id))
-        case TaskSkipped(task_id=task_id):
-            changed = _with(run, task_id, status="skipped")
-            return replace(changed, open=run.open - 1, unhappy=run.unhappy + 1)
-        case TaskCancelled(task_id=task_id):
-            changed = _with(run, task_id, status="cancelled")
-            return replace(changed, open=run.open - 1, unhappy=run.unhappy + 1)
-        case ReportIgnored():
-            return run
-        case RunCompleted():
-            return replace(run, status="completed")
-        case RunFailed():
-            return replace(run, status="failed")
-        case RunCancelled():
-            return replace(run, status="cancelled")
-        case _:
-            assert_never(event)
+    def checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
+        """Return a checkpoint, or None where there is no such one any more."""
+        return next((each for each in self.checkpoints if each.id == checkpoint_id), None)
 
 
-def _begin(event: RunStarted) -> Run:
-    after = successors(event.tasks)
-    return Run(
-        id=event.run_id,
-        plan_id=event.plan_id,
-        kind=event.kind,
-        revision=event.revision,
-        priority=event.priority,
-        status="running",
-        tasks=PersistentMap({task.id: task for task in event.tasks}),
-        after=PersistentMap({name: tuple(followers) for name, followers in after.items()}),
-        states=PersistentMap(
-            {task.id: TaskState(waits_for=len(task.needs)) for task in event.tasks}
-        ),
-        results=PersistentMap(),
-        open=len(event.tasks),
-    )
+NOBODY = "nobody"
+"""Stands for the agent where an attempt ended that no agent had started."""
 
 
-def _extend(run: Run, tasks: Sequence[Task]) -> Run:
-    after = run.after
-    for name, followers in successors(tasks).items():
-        after = after.insert(name, tuple(sorted({*after.get(name, ()), *followers})))
-    states = run.states
-    for task in tasks:
-        unmet = sum(not _is_done(run, need) for need in task.needs)
-        states = states.insert(task.id, TaskState(waits_for=unmet))
-    return replace(
-        run,
-        tasks=_inserted(run.tasks, ((task.id, task) for task in tasks)),
-        after=after,
-        states=states,
-        open=run.open + len(tasks),
-    )
-
-
-def _inserted(
-    tasks: PersistentMap[str, Task], new: Iterable[tuple[str, Task]]
-) -> PersistentMap[str, Task]:
-    for name, task in new:
-        tasks = tasks.insert(name, task)
-    return tasks
-
-
-def _is_done(run: Run, task_id: str) -> bool:
-    state = run.states.get(task_id)
-    return state is not None and state.status == "completed"
-
-
-def _dispatch(run: Run, event: TaskDispatched) -> Run:
-    state = run.states[event.task_id]
-    is_again = state.status == "failed"
-    states = run.states.insert(
-        event.task_id, replace(state, status="dispatched", epoch=event.epoch, agent_id="")
-    )
-    if not is_again:
-        return replace(run, states=states)
-    return replace(run, states=states, open=run.open + 1, unhappy=run.unhappy - 1)
-
-
-def _complete(run: Run, event: TaskCompleted) -> Run:
-    task_id = event.task_id
-    states = run.states.insert(
-        task_id, replace(run.states[task_id], status="completed", agent_id=event.agent_id)
-    )
-    followers = run.after.get(task_id, ())
-    for follower in followers:
-        state = states[follower]
-        states = states.insert(follower, replace(state, waits_for=state.waits_for - 1))
-    results = run.results
-    team = TEAMS[run.kind]
-    if team.grows or any(task_id in run.tasks[name].inputs.values() for name in followers):
-        results = results.insert(task_id, event.result)
-    return replace(run, states=states, results=results, open=run.open - 1)
-
-
-def _with(
-    run: Run,
-    task_id: str,
-    *,
-    status: TaskStatus,
-    agent_id: str | None = None,
-    failures: int | None = None,
-    losses: int | None = None,
-    ended: tuple[int, str] | None = None,
-) -> Run:
-    state = run.states[task_id]
-    changed = TaskState(
-        status=status,
-        epoch=state.epoch,
-        agent_id=state.agent_id if agent_id is None else agent_id,
-        waits_for=state.waits_for,
-        failures=state.failures if failures is None else failures,
-        losses=state.losses if losses is None else losses,
-        ended=state.ended if ended is None else ended,
-    )
-    return replace(run, states=run.states.insert(task_id, changed))
+def attempt_name(run_id: str, task_id: str, epoch: int) -> str:
+    """Return what names an attempt among all there are."""
+    return f"{run_id}/{task_id}/{epoch}"

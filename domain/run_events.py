@@ -1,10 +1,13 @@
 """What can be said of a run, and what is recorded of it."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from domain.tasks import Task
+from domain.run_options import RunOptions
+from domain.steering import RunRolledBack, SteeringEvent, SteeringReport, TaskReopened
+from domain.tasks import Effect, Seconds, Task
 from domain.values import (
     Action,
     AgentId,
@@ -18,13 +21,17 @@ from domain.values import (
     Priority,
     Role,
     RunId,
+    RunKind,
     TaskId,
+    TaskStatus,
     Text,
     Value,
 )
 
-RunKind = Literal["planning", "execution"]
-TaskReportType = Literal["task.started", "task.completed", "task.failed", "task.lost"]
+TaskReportType = Literal[
+    "task.started", "task.completed", "task.failed", "task.lost", "task.timed_out", "task.stopped"
+]
+Timeout = Literal["start", "run", "total"]
 
 
 class RunRequested(Value):
@@ -36,15 +43,8 @@ class RunRequested(Value):
     kind: RunKind = "execution"
     revision: int = 0
     priority: Priority = "normal"
+    options: RunOptions = RunOptions()
     tasks: tuple[Task, ...]
-
-
-class RunCancelRequested(Value):
-    """A run is to stop where it is."""
-
-    type: Literal["run.cancel_requested"] = "run.cancel_requested"
-    run_id: RunId
-    reason: Text = ""
 
 
 class RunStarted(Value):
@@ -56,6 +56,7 @@ class RunStarted(Value):
     kind: RunKind
     revision: int
     priority: Priority
+    options: RunOptions = RunOptions()
     tasks: tuple[Task, ...]
 
 
@@ -68,6 +69,20 @@ class RunExtended(Value):
     """The task whose result asked for the new ones."""
 
     tasks: tuple[Task, ...]
+
+
+class Deadlines(Value):
+    """Until when an attempt has to have come how far."""
+
+    start_by: datetime | None = None
+    end_by: datetime | None = None
+    """When the task itself has to have ended, whichever attempt it is."""
+
+    run_seconds: Seconds | None = None
+    """How long the attempt may take once it has started."""
+
+    lease_seconds: Seconds | None = None
+    """How long its agent may be silent, where it is not what agents may in general."""
 
 
 class TaskDispatched(Value):
@@ -90,6 +105,11 @@ class TaskDispatched(Value):
     delay: int = 0
     """Seconds the work waits before an agent gets it."""
 
+    effect: Effect = "none"
+    """An external effect must not begin before the recorded start of the attempt was granted."""
+
+    deadlines: Deadlines | None = None
+
 
 class TaskStarted(Value):
     """An agent has taken a task; from here on its lease counts."""
@@ -99,6 +119,11 @@ class TaskStarted(Value):
     task_id: TaskId
     epoch: Epoch
     agent_id: AgentId
+    is_claim: bool = False
+    """Whether it entitles its agent to the task's external effect; the record says so, no agent."""
+
+    run_by: datetime | None = None
+    """When the attempt has to have ended; the record says so, no agent."""
 
 
 class TaskCompleted(Value):
@@ -122,6 +147,34 @@ class TaskFailed(Value):
     agent_id: AgentId
     error_class: ErrorClass = "transient"
     reason: Text
+    retry_in: int | None = None
+    """Seconds until the next attempt, None when this was the last; the record says so, no agent."""
+
+    next_agent: AgentType | None = None
+    """Who makes the next attempt, where it is another type of agents; the record says so."""
+
+
+class TaskTimedOut(Value):
+    """A task has taken longer than it may."""
+
+    type: Literal["task.timed_out"] = "task.timed_out"
+    run_id: RunId
+    task_id: TaskId
+    epoch: Epoch
+    agent_id: AgentId | None
+    """Who held the attempt, if anybody did."""
+
+    timeout: Timeout
+
+
+class TaskStopped(Value):
+    """An agent has let go of an attempt that it was told to stop."""
+
+    type: Literal["task.stopped"] = "task.stopped"
+    run_id: RunId
+    task_id: TaskId
+    epoch: Epoch
+    agent_id: AgentId
 
 
 class TaskLost(Value):
@@ -136,12 +189,23 @@ class TaskLost(Value):
 
 
 class TaskSkipped(Value):
-    """A task will not run, because one that it needs did not end well."""
+    """A task will not run: one that it needs did not end well, or a person said so."""
 
     type: Literal["task.skipped"] = "task.skipped"
     run_id: RunId
     task_id: TaskId
-    because: TaskId
+    because: TaskId | None
+    """The task that did not end well; None where a person said so."""
+
+    was: TaskStatus = "pending"
+    """Where it stood before."""
+
+    reason: Text = ""
+
+    @property
+    def is_waived(self) -> bool:
+        """Whether what needs it goes on without its result."""
+        return self.because is None
 
 
 class TaskCancelled(Value):
@@ -152,6 +216,9 @@ class TaskCancelled(Value):
     task_id: TaskId
     epoch: Annotated[int, Field(ge=0)]
     """The attempt that was under way; 0 when there was none."""
+
+    agent_id: AgentId | None = None
+    """Who has the attempt in hand, and has to be told."""
 
 
 class ReportIgnored(Value):
@@ -166,8 +233,18 @@ class ReportIgnored(Value):
     reason: Text
 
 
+class ReplanRequested(Value):
+    """A task has failed for good, and the run wants a plan around it."""
+
+    type: Literal["replan.requested"] = "replan.requested"
+    run_id: RunId
+    plan_id: PlanId | None
+    task_id: TaskId
+    reason: Text
+
+
 class RunCompleted(Value):
-    """Every task of the run ended well."""
+    """Every task of the run ended well, or as well as was asked for."""
 
     type: Literal["run.completed"] = "run.completed"
     run_id: RunId
@@ -175,6 +252,9 @@ class RunCompleted(Value):
     kind: RunKind
     result: JsonObject
     """The result of the task that answers for the run, where its kind has one."""
+
+    missing: tuple[TaskId, ...] = ()
+    """Tasks without a result, where the run was to do its best without them: the first twenty."""
 
 
 class RunFailed(Value):
@@ -197,8 +277,8 @@ class RunCancelled(Value):
     reason: Text
 
 
-TaskReport = TaskStarted | TaskCompleted | TaskFailed | TaskLost
-RunReport = RunRequested | RunCancelRequested | TaskReport
+TaskReport = TaskStarted | TaskCompleted | TaskFailed | TaskLost | TaskTimedOut | TaskStopped
+RunReport = RunRequested | SteeringReport | TaskReport
 RunEvent = (
     RunStarted
     | RunExtended
@@ -206,13 +286,17 @@ RunEvent = (
     | TaskStarted
     | TaskCompleted
     | TaskFailed
+    | TaskTimedOut
     | TaskLost
     | TaskSkipped
     | TaskCancelled
+    | TaskStopped
     | ReportIgnored
+    | ReplanRequested
     | RunCompleted
     | RunFailed
     | RunCancelled
+    | SteeringEvent
 )
 
 TASK_EVENTS = frozenset(
@@ -226,4 +310,7 @@ TASK_EVENTS = frozenset(
         TaskCancelled,
     }
 )
-"""What moves a task from one state to the next."""
+"""What moves one task from one state to the next."""
+
+MANY_TASKS_EVENTS = frozenset({TaskReopened, RunRolledBack})
+"""What moves many tasks back to the state before their first attempt."""

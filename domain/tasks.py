@@ -1,18 +1,40 @@
 """A task: one piece of work for one agent, as a planner writes it down."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
+from zlib import crc32
 
 from pydantic import Field
 
-from domain.values import Action, AgentType, Duration, JsonObject, Name, Role, TaskId, Text, Value
+from domain.values import (
+    Action,
+    AgentType,
+    Duration,
+    ErrorClass,
+    JsonObject,
+    Name,
+    Role,
+    TaskId,
+    Text,
+    Value,
+)
 
 DELAYS = (1, 2, 4, 8, 16)
 """Seconds before attempt 2, 3, 4, 5 and 6."""
 
+JITTERED: Mapping[int, int] = {1: 2, 2: 3, 4: 5, 8: 10, 16: 20}
+"""What about half of the attempts wait instead, so that what failed together comes back apart."""
+
+WAITS = tuple(sorted({*DELAYS, *JITTERED.values()}))
+"""Every number of seconds that work may wait; each has a queue."""
+
+Effect = Literal["none", "external"]
+"""Whether carrying a task out changes something outside that a second time would change again."""
+
 
 class RetryPolicy(Value):
-    """How often a task is tried when attempts fail for reasons of the world."""
+    """How often a task is tried when attempts end without a result."""
 
     attempts: Annotated[int, Field(ge=1, le=6)] = 5
     """How many attempts may fail, all in all."""
@@ -20,9 +42,40 @@ class RetryPolicy(Value):
     lost: Annotated[int, Field(ge=0, le=1_000)] = 20
     """How many attempts may be lost with their agents before the task fails."""
 
-    def delay_after(self, failures: int) -> int:
-        """Return the seconds to wait after that many failed attempts."""
-        return DELAYS[min(failures, len(DELAYS)) - 1]
+    on: tuple[ErrorClass, ...] = ("transient",)
+    """Which classes of failures another attempt may help against."""
+
+    unknown: Literal["never", "with_key"] = "never"
+    """Whether an external effect whose outcome is unknown is tried again.
+
+    ``with_key`` relies on the outside to recognise the key of the task, which stays the same."""
+
+    def delay_after(self, failures: int, *, attempt: str) -> int:
+        """Return the seconds to wait after that many failed attempts.
+
+        ``attempt`` names the one that failed: the same name gives the same jitter.
+        """
+        delay = DELAYS[min(failures, len(DELAYS)) - 1]
+        return JITTERED[delay] if crc32(attempt.encode()) & 1 else delay
+
+
+Seconds = Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)]
+
+
+class Timeouts(Value):
+    """How many seconds a task may take; what is not given is not limited."""
+
+    start: Seconds | None = None
+    """From its dispatch until an agent starts it."""
+
+    run: Seconds | None = None
+    """From the start of an attempt until its end."""
+
+    heartbeat: Annotated[float, Field(ge=0.5, le=86_400)] | None = None
+    """Between two heartbeats that name it, instead of the lease that agents have in general."""
+
+    total: Seconds | None = None
+    """From its first dispatch until its end, all attempts and pauses between them together."""
 
 
 class Task(Value):
@@ -43,6 +96,11 @@ class Task(Value):
 
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     retry: RetryPolicy = RetryPolicy()
+    timeouts: Timeouts = Timeouts()
+    effect: Effect = "none"
+    fallback: AgentType | None = None
+    """Who carries it out when its own type has used up its attempts, or does not start it."""
+
     origin: Text = ""
     """Which planner proposed it, by which rule."""
 

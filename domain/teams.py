@@ -12,9 +12,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from domain.errors import Refused
 from domain.goals import Goal, Options
-from domain.run_events import RunKind
 from domain.tasks import Task
-from domain.values import AgentType, JsonObject, Name, Value
+from domain.values import AgentType, JsonObject, Name, RunKind, Value
 
 PLANNER: AgentType = "META_PLANNER"
 DECOMPOSE, SYNTHESIZE = "decompose", "synthesize"

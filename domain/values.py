@@ -39,6 +39,17 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=4_000)]
 JsonObject = dict[str, JsonValue]
 
+RunKind = Literal["planning", "execution"]
+"""What a run is for."""
+
+TaskStatus = Literal[
+    "pending", "dispatched", "started", "completed", "failed", "lost", "skipped", "cancelled"
+]
+"""Where a task stands."""
+
+RunStatus = Literal["running", "paused", "completed", "failed", "cancelled"]
+"""Where a run stands."""
+
 Role = Literal["planning", "execution"]
 """Which kind of its agents' work a task is."""
 

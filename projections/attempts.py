@@ -14,9 +14,13 @@ from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import (
     TASK_EVENTS,
+    Deadlines,
     TaskDispatched,
     TaskStarted,
+    Timeout,
 )
+from domain.steering import RunRolledBack
+from domain.tasks import Effect
 from domain.values import Lane, Role
 from projections.changed import changed
 from projections.table import Connection
@@ -48,20 +52,37 @@ class AttemptRow:
     position: int
     """The task.dispatched event: what has to be published again if the work was lost."""
 
+    effect: Effect
+    lease_seconds: float | None
+    """How long its agent may be silent, where it is not what agents may in general."""
+
+    end_by: datetime | None
+    """When the task has to have ended, whichever attempt it is."""
+
+    due: datetime | None
+    """When a timeout strikes, unless something happens before."""
+
+    timeout: Timeout | None
+    """Which one."""
+
 
 def keys(recorded: Recorded[Event]) -> Sequence[Key]:
-    """Return the task an event speaks of."""
-    return ((recorded.stream, getattr(recorded.event, "task_id")),)  # noqa: B009 # of all that are heard
+    """Return the tasks an event speaks of."""
+    event = recorded.event
+    if isinstance(event, RunRolledBack):
+        return [(event.run_id, task_id) for task_id in event.tasks]
+    return ((recorded.stream, getattr(event, "task_id")),)  # noqa: B009 # of all that are heard
 
 
 def fold(
     rows: Mapping[Key, AttemptRow], recorded: Recorded[Event]
 ) -> Iterable[tuple[Key, AttemptRow | None]]:
     """Return the task's open attempt after one more event; None when there is none any more."""
-    key = keys(recorded)[0]
     event = recorded.event
     match event:
         case TaskDispatched():
+            deadlines = event.deadlines or Deadlines()
+            due, timeout = _first(("start", deadlines.start_by), ("total", deadlines.end_by))
             row = AttemptRow(
                 run_id=event.run_id,
                 task_id=event.task_id,
@@ -74,12 +95,38 @@ def fold(
                 delay=event.delay,
                 since=recorded.at,
                 position=recorded.position,
+                effect=event.effect,
+                lease_seconds=deadlines.lease_seconds,
+                end_by=deadlines.end_by,
+                due=due,
+                timeout=timeout,
             )
-            yield key, row
-        case TaskStarted(agent_id=agent_id):
-            yield key, changed(rows[key], state="started", agent_id=agent_id, since=recorded.at)
+            yield (event.run_id, event.task_id), row
+        case TaskStarted(run_id=run_id, task_id=task_id, agent_id=agent_id, run_by=run_by):
+            was = rows[run_id, task_id]
+            due, timeout = _first(("run", run_by), ("total", was.end_by))
+            yield (
+                (run_id, task_id),
+                changed(
+                    was,
+                    state="started",
+                    agent_id=agent_id,
+                    since=recorded.at,
+                    due=due,
+                    timeout=timeout,
+                ),
+            )
         case _:
-            yield key, None
+            for key in keys(recorded):
+                yield key, None
+
+
+def _first(
+    *timeouts: tuple[Timeout, datetime | None],
+) -> tuple[datetime, Timeout] | tuple[None, None]:
+    """Return the timeout that strikes first, if there is any."""
+    struck: list[tuple[datetime, Timeout]] = [(at, what) for what, at in timeouts if at is not None]
+    return min(struck) if struck else (None, None)
 
 
 ATTEMPTS = View(
@@ -91,10 +138,15 @@ ATTEMPTS = View(
         run_id text collate "C", task_id text collate "C", epoch int not null,
         state text not null, agent_id text, agent_type text not null, role text not null,
         lane text not null, delay int not null, since timestamptz not null,
-        position bigint not null
+        position bigint not null, effect text not null, lease_seconds double precision,
+        end_by timestamptz, due timestamptz, timeout text
     """,
-    indexes=("(state, since)", "(agent_id) where agent_id is not null"),
-    hears=TASK_EVENTS,
+    indexes=(
+        "(state, since)",
+        "(agent_id) where agent_id is not null",
+        "(due) where due is not null",
+    ),
+    hears=TASK_EVENTS | {RunRolledBack},
     keys=keys,
     fold=fold,
 )
@@ -197,5 +249,28 @@ async def list_delayed(
                 "published": published,
                 "limit": limit,
             },
+        )
+        return await cursor.fetchall()
+
+
+async def list_due(connection: Connection, *, now: datetime, limit: int) -> Sequence[AttemptRow]:
+    """Return the attempts whose timeout has struck, the longest overdue first."""
+    async with connection.cursor(row_factory=class_row(AttemptRow)) as cursor:
+        await cursor.execute(
+            "select * from views.attempts_2 where due <= %s order by due, run_id, task_id limit %s",
+            [now, limit],
+        )
+        return await cursor.fetchall()
+
+
+async def read_attempts(
+    connection: Connection, tasks: Sequence[tuple[str, str]]
+) -> Sequence[AttemptRow]:
+    """Return the open attempts at tasks, as far as there are any; a task is its run and its id."""
+    async with connection.cursor(row_factory=class_row(AttemptRow)) as cursor:
+        await cursor.execute(
+            "select a.* from unnest(%s::text[], %s::text[]) as k(run_id, task_id)"
+            " join views.attempts_2 a using (run_id, task_id)",
+            [[run_id for run_id, _ in tasks], [task_id for _, task_id in tasks]],
         )
         return await cursor.fetchall()

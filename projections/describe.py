@@ -14,6 +14,7 @@ from domain.plan import (
 )
 from domain.policies import Event
 from domain.run_events import (
+    ReplanRequested,
     ReportIgnored,
     RunCancelled,
     RunCompleted,
@@ -27,7 +28,10 @@ from domain.run_events import (
     TaskLost,
     TaskSkipped,
     TaskStarted,
+    TaskStopped,
+    TaskTimedOut,
 )
+from domain.steering import RunCheckpointed, RunPaused, RunResumed, RunRolledBack, TaskReopened
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
@@ -60,16 +64,36 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             return f"{task_id} completed by {agent_id}"
         case TaskFailed(task_id=task_id, epoch=epoch, reason=reason, error_class=error_class):
             return f"{task_id} failed in attempt {epoch} ({error_class}): {reason}"
+        case TaskTimedOut(task_id=task_id, timeout=timeout):
+            return f"{task_id} exceeded its {timeout} timeout"
+        case TaskStopped(task_id=task_id, agent_id=agent_id):
+            return f"{task_id} was let go by {agent_id}, as it was told"
         case TaskLost(task_id=task_id, epoch=epoch, agent_id=agent_id, reason=reason):
             return f"{task_id} was lost in attempt {epoch} with {agent_id}{_because(reason)}"
-        case TaskSkipped(task_id=task_id, because=because):
+        case TaskSkipped(task_id=task_id, because=str() as because):
             return f"{task_id} skipped, because {because} did not end well"
+        case TaskSkipped(task_id=task_id, reason=reason):
+            return f"{task_id} skipped on request{_because(reason)}"
+        case TaskReopened(task_id=task_id, tasks=tasks, reason=reason):
+            return f"{_counted(len(tasks), 'task')} reopened with {task_id}{_because(reason)}"
         case TaskCancelled(task_id=task_id):
             return f"{task_id} cancelled"
         case ReportIgnored(report=report, task_id=task_id, agent_id=agent_id, reason=reason):
             return f"{report} of {task_id} by {agent_id} ignored: {reason}"
-        case RunCompleted(kind=kind):
-            return f"{kind.capitalize()} completed"
+        case ReplanRequested(task_id=task_id):
+            return f"A plan around {task_id} is asked for"
+        case RunCompleted(kind=kind, missing=missing):
+            without = f" without {', '.join(missing)}" if missing else ""
+            return f"{kind.capitalize()} completed{without}"
+        case RunCheckpointed(checkpoint=checkpoint, completed=completed):
+            return f"{checkpoint} marked after {_counted(completed, 'completed task')}"
+        case RunPaused(kind=kind, checkpoint=checkpoint, reason=reason):
+            return f"{kind.capitalize()} paused at {checkpoint}{_because(reason)}"
+        case RunResumed(kind=kind, checkpoint=checkpoint):
+            return f"{kind.capitalize()} resumed{f' from {checkpoint}' if checkpoint else ''}"
+        case RunRolledBack(kind=kind, checkpoint=checkpoint, tasks=tasks):
+            undone = _counted(len(tasks), "task")
+            return f"{kind.capitalize()} rolled back to {checkpoint}: {undone} to do again"
         case RunFailed(kind=kind, reason=reason):
             return f"{kind.capitalize()} failed: {reason}"
         case RunCancelled(kind=kind, reason=reason):
@@ -99,7 +123,9 @@ def level_of(event: Event) -> Level:
             return "error"
         case TaskDispatched(epoch=epoch):
             return "debug" if epoch == 1 else "warning"
-        case RunCancelled() | PlanCancelled():
+        case RunCancelled() | PlanCancelled() | RunRolledBack() | TaskTimedOut():
+            return "warning"
+        case ReplanRequested() | RunPaused():
             return "warning"
         case AgentStatus(health="degraded" | "unhealthy" | "offline") | BreakerOpened():
             return "warning"

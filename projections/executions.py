@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, get_args
 
 from psycopg.rows import class_row
 
 from domain.policies import Event
 from domain.recorded import Recorded
-from domain.run import RunStatus
+from domain.run import NOBODY
 from domain.run_events import (
     ReportIgnored,
     RunCancelled,
     RunCompleted,
     RunExtended,
     RunFailed,
-    RunKind,
     RunStarted,
     TaskCompleted,
     TaskDispatched,
@@ -24,10 +24,21 @@ from domain.run_events import (
     TaskSkipped,
     TaskStarted,
 )
-from domain.values import JsonObject, Priority
+from domain.steering import (
+    RunCheckpointed,
+    RunPaused,
+    RunResumed,
+    RunRolledBack,
+    SteeringEvent,
+    TaskReopened,
+)
+from domain.values import JsonObject, Priority, RunKind, RunStatus
 from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
+
+MOST_CHECKPOINTS = 20
+"""Of a run, the latest ones are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +77,9 @@ class ExecutionRow:
     lost_task: str | None = None
     """A task that was lost and not dispatched again yet: for the moment it is pending."""
 
-    failed_task: str | None = None
-    """The task that failed last: if it is dispatched next, it has not failed after all."""
+    paused_at: datetime | None = None
+    checkpoints: Sequence[Mapping[str, Any]] = ()
+    """What it can be rolled back to: id, when it was, and how many tasks were completed."""
 
     result: JsonObject | None = None
     reason: str | None = None
@@ -139,14 +151,11 @@ def _begun(event: RunStarted, recorded: Recorded[Event]) -> ExecutionRow:
 def _dispatched(
     row: ExecutionRow, event: TaskDispatched, at: datetime, position: int
 ) -> ExecutionRow:
-    has_failed = row.failed_task == event.task_id
     return changed(
         row,
         dispatched=row.dispatched + 1,
-        failed=row.failed - 1 if has_failed else row.failed,
-        pending=row.pending if has_failed else row.pending - 1,
+        pending=row.pending - 1,
         retries=row.retries + (event.epoch > 1),
-        failed_task=None if has_failed else row.failed_task,
         lost_task=None if row.lost_task == event.task_id else row.lost_task,
         updated_at=at,
         position=position,
@@ -163,16 +172,8 @@ def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
                 pending=row.pending + len(tasks),
                 work_seconds=row.work_seconds + work,
             )
-        case TaskFailed(task_id=task_id):
-            was_lost = row.lost_task == task_id
-            return changed(
-                row,
-                failed=row.failed + 1,
-                started=row.started if was_lost else row.started - 1,
-                pending=row.pending - 1 if was_lost else row.pending,
-                lost_task=None if was_lost else row.lost_task,
-                failed_task=task_id,
-            )
+        case TaskFailed():
+            return _failed(row, event)
         case TaskLost(task_id=task_id):
             return changed(
                 row,
@@ -181,33 +182,84 @@ def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
                 losses=row.losses + 1,
                 lost_task=task_id,
             )
-        case TaskSkipped():
-            return changed(row, pending=row.pending - 1, skipped=row.skipped + 1)
+        case TaskSkipped(was=was):
+            skipped = changed(row, **{was: getattr(row, was) - 1})
+            return changed(skipped, skipped=skipped.skipped + 1)
+        case TaskReopened(tasks=tasks, failed=failed):
+            return changed(
+                row,
+                pending=row.pending + len(tasks),
+                failed=row.failed - failed,
+                skipped=row.skipped - len(tasks) + failed,
+            )
         case ReportIgnored():
             return changed(row, ignored=row.ignored + 1)
         case RunCompleted(result=result):
             return changed(row, status="completed", ended_at=at, result=result)
         case RunFailed(reason=reason):
-            return changed(row, status="failed", ended_at=at, reason=reason)
+            return _stopped(changed(row, status="failed", ended_at=at, reason=reason))
         case RunCancelled(reason=reason):
-            # Each cancelled task has an event of its own; the sum is known here, at once.
-            return changed(
-                row,
-                status="cancelled",
-                ended_at=at,
-                reason=reason,
-                pending=0,
-                dispatched=0,
-                started=0,
-                cancelled=row.total - row.completed - row.failed - row.skipped,
-            )
+            return _stopped(changed(row, status="cancelled", ended_at=at, reason=reason))
+        case RunCheckpointed(checkpoint=checkpoint, completed=completed):
+            marked = {"id": checkpoint, "at": event.at.isoformat(), "completed": completed}
+            return changed(row, checkpoints=[*row.checkpoints, marked][-MOST_CHECKPOINTS:])
+        case RunPaused(reason=reason):
+            return changed(row, status="paused", paused_at=at, reason=reason or None)
+        case RunResumed():
+            return changed(row, status="running", paused_at=None, ended_at=None, reason=None)
+        case RunRolledBack():
+            return _rolled_back(row, event, at)
         case _:
             return row
 
 
+def _failed(row: ExecutionRow, event: TaskFailed) -> ExecutionRow:
+    was_lost = row.lost_task == event.task_id
+    was = "pending" if was_lost else "dispatched" if event.agent_id == NOBODY else "started"
+    left = changed(
+        row, **{was: getattr(row, was) - 1}, lost_task=None if was_lost else row.lost_task
+    )
+    if event.retry_in is None:
+        return changed(left, failed=left.failed + 1)
+    return changed(left, pending=left.pending + 1)
+
+
+def _stopped(row: ExecutionRow) -> ExecutionRow:
+    """Count what was cancelled: each such task has an event of its own; the sum is known here."""
+    return changed(
+        row,
+        pending=0,
+        dispatched=0,
+        started=0,
+        cancelled=row.total - row.completed - row.failed - row.skipped,
+    )
+
+
+def _rolled_back(row: ExecutionRow, event: RunRolledBack, at: datetime) -> ExecutionRow:
+    names = [checkpoint["id"] for checkpoint in row.checkpoints]
+    end = names.index(event.checkpoint) + 1 if event.checkpoint in names else 0
+    return changed(
+        row,
+        status="paused",
+        paused_at=at,
+        ended_at=None,
+        reason=event.reason or None,
+        result=None,
+        checkpoints=row.checkpoints[:end],
+        pending=row.total - event.completed - event.skipped,
+        dispatched=0,
+        started=0,
+        failed=0,
+        cancelled=0,
+        completed=event.completed,
+        skipped=event.skipped,
+        lost_task=None,
+    )
+
+
 EXECUTIONS = View(
     name="executions",
-    version=1,
+    version=2,
     row=ExecutionRow,
     key=("run_id",),
     columns="""
@@ -217,8 +269,8 @@ EXECUTIONS = View(
         pending int not null, dispatched int not null, started int not null,
         completed int not null, failed int not null, skipped int not null,
         cancelled int not null, retries int not null, losses int not null, ignored int not null,
-        work_seconds double precision not null, lost_task text, failed_task text, result jsonb,
-        reason text, position bigint not null
+        work_seconds double precision not null, lost_task text, paused_at timestamptz,
+        checkpoints jsonb not null, result jsonb, reason text, position bigint not null
     """,
     indexes=("(started_at, run_id)", "(plan_id, started_at)"),
     hears=frozenset(
@@ -235,6 +287,7 @@ EXECUTIONS = View(
             RunCompleted,
             RunFailed,
             RunCancelled,
+            *get_args(SteeringEvent),
         }
     ),
     keys=keys,
@@ -245,7 +298,7 @@ EXECUTIONS = View(
 async def read_execution(connection: Connection, run_id: str) -> ExecutionRow | None:
     """Return one run, or None where there is none."""
     async with connection.cursor(row_factory=class_row(ExecutionRow)) as cursor:
-        await cursor.execute("select * from views.executions_1 where run_id = %s", [run_id])
+        await cursor.execute("select * from views.executions_2 where run_id = %s", [run_id])
         return await cursor.fetchone()
 
 
@@ -267,8 +320,8 @@ async def list_executions(
         await cursor.execute(
             "select run_id, plan_id, kind, revision, priority, status, started_at, updated_at,"
             " ended_at, total, pending, dispatched, started, completed, failed, skipped, cancelled,"
-            " retries, losses, ignored, work_seconds, reason, position"
-            " from views.executions_1 where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
+            " retries, losses, ignored, work_seconds, paused_at, checkpoints, reason, position"
+            " from views.executions_2 where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
             " and (%(status)s::text is null or status = %(status)s)"
             " and (%(kind)s::text is null or kind = %(kind)s)"
             " and (%(moment)s::timestamptz is null"
@@ -289,7 +342,8 @@ async def list_executions(
 async def count_active(connection: Connection) -> int:
     """Return how many runs are running."""
     cursor = await connection.execute(
-        "select count(*) from views.executions_1 where status = 'running' and kind = 'execution'"
+        "select count(*) from views.executions_2"
+        " where status in ('running', 'paused') and kind = 'execution'"
     )
     (number,) = await cursor.fetchone() or (0,)
     return int(number)

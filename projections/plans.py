@@ -90,7 +90,7 @@ def fold(
         case PlanReady():
             yield key, _ready(row, event, recorded.at)
         case PlanStarted(run_id=run_id):
-            runs = [*row.runs, run_id]
+            runs = [*(each for each in row.runs if each != run_id), run_id]
             yield key, changed(row, status="running", runs=runs, reason="", ended_at=None)
         case PlanCompleted():
             yield key, changed(row, status="completed", ended_at=recorded.at)
@@ -104,7 +104,7 @@ def fold(
 
 PLANS = View(
     name="plans",
-    version=1,
+    version=2,
     row=PlanRow,
     key=("plan_id",),
     columns="""
@@ -130,7 +130,7 @@ PLANS = View(
 async def read_plan(connection: Connection, plan_id: str) -> PlanRow | None:
     """Return one plan, or None where there is none."""
     async with connection.cursor(row_factory=class_row(PlanRow)) as cursor:
-        await cursor.execute("select * from views.plans_1 where plan_id = %s", [plan_id])
+        await cursor.execute("select * from views.plans_2 where plan_id = %s", [plan_id])
         return await cursor.fetchone()
 
 
@@ -145,7 +145,7 @@ async def list_plans(
     moment, plan_id = before or (None, None)
     async with connection.cursor(row_factory=class_row(PlanRow)) as cursor:
         await cursor.execute(
-            "select * from views.plans_1 where (%(status)s::text is null or status = %(status)s)"
+            "select * from views.plans_2 where (%(status)s::text is null or status = %(status)s)"
             " and (%(moment)s::timestamptz is null"
             "      or (created_at, plan_id) < (%(moment)s, %(plan_id)s::text))"
             " order by created_at desc, plan_id desc limit %(limit)s",

@@ -9,11 +9,10 @@ from psycopg.rows import class_row
 from domain.graph import LIMITS
 from domain.policies import Event
 from domain.recorded import Recorded
-from domain.run import TaskStatus
 from domain.run_events import (
+    MANY_TASKS_EVENTS,
     TASK_EVENTS,
     RunExtended,
-    RunKind,
     RunStarted,
     TaskCancelled,
     TaskCompleted,
@@ -23,7 +22,8 @@ from domain.run_events import (
     TaskSkipped,
     TaskStarted,
 )
-from domain.values import ErrorClass, JsonObject, Role
+from domain.steering import RunRolledBack, TaskReopened
+from domain.values import ErrorClass, JsonObject, Role, RunKind, TaskStatus
 from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
@@ -76,6 +76,8 @@ def keys(recorded: Recorded[Event]) -> Sequence[Key]:
     """Return the tasks an event touches."""
     event = recorded.event
     match event:
+        case RunRolledBack(run_id=run_id, tasks=names) | TaskReopened(run_id=run_id, tasks=names):
+            return [(run_id, name) for name in names]
         case RunStarted(run_id=run_id, tasks=tasks) | RunExtended(run_id=run_id, tasks=tasks):
             # The task whose result made the graph grow tells of which plan and kind the run is.
             because = [(run_id, event.because)] if isinstance(event, RunExtended) else []
@@ -92,6 +94,10 @@ def fold(
     match event:
         case RunStarted(run_id=run_id, plan_id=plan_id, kind=kind, tasks=tasks):
             pass
+        case RunRolledBack() | TaskReopened():
+            for name in keys(recorded):
+                yield name, _reopened(rows[name], recorded.position)
+            return
         case RunExtended(run_id=run_id, tasks=tasks, because=because):
             plan_id, kind = rows[run_id, because].plan_id, rows[run_id, because].kind
         case _:
@@ -146,10 +152,10 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
                 result=result,
                 position=position,
             )
-        case TaskFailed(error_class=error_class, reason=reason):
+        case TaskFailed(error_class=error_class, reason=reason, retry_in=retry_in):
             return changed(
                 row,
-                status="failed",
+                status="failed" if retry_in is None else "pending",
                 failures=row.failures + 1,
                 ended_at=at,
                 error_class=error_class,
@@ -165,8 +171,8 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
                 reason=reason,
                 position=position,
             )
-        case TaskSkipped(because=because):
-            reason = f"{because} did not end well"
+        case TaskSkipped(because=because, reason=said):
+            reason = said or "on request" if because is None else f"{because} did not end well"
             return changed(row, status="skipped", ended_at=at, reason=reason, position=position)
         case TaskCancelled():
             return changed(row, status="cancelled", ended_at=at, position=position)
@@ -174,9 +180,26 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
             return row
 
 
+def _reopened(row: TaskRow, position: int) -> TaskRow:
+    return changed(
+        row,
+        status="pending",
+        failures=0,
+        losses=0,
+        agent_id=None,
+        dispatched_at=None,
+        started_at=None,
+        ended_at=None,
+        result=None,
+        error_class=None,
+        reason=None,
+        position=position,
+    )
+
+
 TASKS = View(
     name="tasks",
-    version=1,
+    version=2,
     row=TaskRow,
     key=("run_id", "task_id"),
     columns="""
@@ -190,7 +213,7 @@ TASKS = View(
         position bigint not null
     """,
     indexes=("(run_id) where status = 'started'",),
-    hears=TASK_EVENTS | {RunStarted, RunExtended},
+    hears=TASK_EVENTS | MANY_TASKS_EVENTS | {RunStarted, RunExtended},
     keys=keys,
     fold=fold,
 )
@@ -200,7 +223,7 @@ async def read_tasks(connection: Connection, run_id: str) -> Sequence[TaskRow]:
     """Return the tasks of a run, in the order of its graph."""
     async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
         await cursor.execute(
-            "select * from views.tasks_1 where run_id = %s order by number, task_id", [run_id]
+            "select * from views.tasks_2 where run_id = %s order by number, task_id", [run_id]
         )
         return await cursor.fetchall()
 
@@ -211,7 +234,7 @@ async def read_page(
     """Return some tasks of a run, in the order of its graph."""
     async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
         await cursor.execute(
-            "select * from views.tasks_1 where run_id = %s and (%s::text is null or status = %s)"
+            "select * from views.tasks_2 where run_id = %s and (%s::text is null or status = %s)"
             " order by number, task_id limit %s offset %s",
             [run_id, status, status, limit, offset],
         )
@@ -222,7 +245,7 @@ async def read_task(connection: Connection, run_id: str, task_id: str) -> TaskRo
     """Return one task of a run, or None where there is none."""
     async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
         await cursor.execute(
-            "select * from views.tasks_1 where run_id = %s and task_id = %s", [run_id, task_id]
+            "select * from views.tasks_2 where run_id = %s and task_id = %s", [run_id, task_id]
         )
         return await cursor.fetchone()
 
@@ -230,7 +253,7 @@ async def read_task(connection: Connection, run_id: str, task_id: str) -> TaskRo
 async def statuses_of(connection: Connection, run_id: str) -> Mapping[str, TaskStatus]:
     """Return where each task of a run stands."""
     cursor = await connection.execute(
-        "select task_id, status from views.tasks_1 where run_id = %s", [run_id]
+        "select task_id, status from views.tasks_2 where run_id = %s", [run_id]
     )
     return dict(await cursor.fetchall())
 
@@ -239,7 +262,7 @@ async def read_started(connection: Connection, run_id: str, *, limit: int) -> Se
     """Return tasks of a run that agents have in hand, the longest first."""
     async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
         await cursor.execute(
-            "select * from views.tasks_1 where run_id = %s and status = 'started'"
+            "select * from views.tasks_2 where run_id = %s and status = 'started'"
             " order by started_at, task_id limit %s",
             [run_id, limit],
         )

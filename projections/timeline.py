@@ -108,7 +108,7 @@ async def read_lines(
 ) -> Lines:
     """Return lines of at least a level, the oldest first; ``agent`` is an agent's id or type."""
     where = (
-        " from views.timeline_1 l left join views.tasks_1 t using (run_id, task_id)"
+        " from views.timeline_1 l left join views.tasks_2 t using (run_id, task_id)"
         " where l.run_id = %(run)s and l.severity >= %(severity)s"
         " and (%(task)s::text is null or l.task_id = %(task)s)"
         " and (%(agent)s::text is null or l.agent_id = %(agent)s or t.agent_type = %(agent)s)"

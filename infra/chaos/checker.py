@@ -213,13 +213,13 @@ def endless(runs: Mapping[str, Run]) -> list[str]:
 
 def _views(connection: psycopg.Connection[Any], runs: Mapping[str, Run]) -> Iterator[str]:
     """The views say of every run and task what the events say."""
-    shown = dict(connection.execute("select run_id, status from views.executions_1").fetchall())
+    shown = dict(connection.execute("select run_id, status from views.executions_2").fetchall())
     for run_id in sorted(shown.keys() | runs.keys()):
         status = runs[run_id].status if run_id in runs else None
         if shown.get(run_id) != status:
             yield f"the view shows run {run_id} as {shown.get(run_id)}; it is {status}"
     rows = connection.execute(
-        "select run_id, task_id, status, epoch, failures, losses from views.tasks_1"
+        "select run_id, task_id, status, epoch, failures, losses from views.tasks_2"
     ).fetchall()
     seen: dict[TaskKey, tuple[Any, ...]] = {(row[0], row[1]): row[2:] for row in rows}
     true: dict[TaskKey, tuple[Any, ...]] = {

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import cast
 
 from domain import plan as plans
-from domain import run as runs
+from domain import run_evolution as runs
 from domain.plan import Plan, PlanEvent
 from domain.policies import Event
 from domain.recorded import Recorded
-from domain.run import Run, TaskStatus
+from domain.run import Run
 from domain.run_events import (
     RunEvent,
     RunExtended,
@@ -21,7 +21,7 @@ from domain.run_events import (
     TaskStarted,
 )
 from domain.schedule import CriticalPath, critical_path
-from domain.values import AgentType, JsonObject
+from domain.values import AgentType, JsonObject, TaskStatus
 
 BUSY: frozenset[TaskStatus] = frozenset({"dispatched", "started"})
 

@@ -141,7 +141,7 @@ async def test_a_view_that_stopped_is_reported(system: System) -> None:
     assert created.status_code == 201  # so that the views are followed by now
     async with system.pool.connection() as connection:
         await connection.execute(
-            "insert into views.failures values ('view.tasks.1', 7, 'task.failed', 'why', now())"
+            "insert into views.failures values ('view.tasks.2', 7, 'task.failed', 'why', now())"
         )
     status = (await system.http.get("/api/v1/status")).json()
     assert status["status"] == "degraded"

@@ -14,7 +14,7 @@ from domain.errors import Refused, Unavailable, UnknownAgent, UnknownRun, Unread
 from domain.plan import GoalSubmitted, GraphProposed
 from domain.policies import AnyReport
 from domain.recorded import Report, derived_id
-from domain.run_events import RunCancelRequested
+from domain.steering import RunCancelRequested
 from infra.store.store import DatabaseUnavailable, PostgresStore
 from tests.support.making import RUN_ID, completed, requested, task
 from tests.support.memory_store import MemoryStore

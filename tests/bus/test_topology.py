@@ -49,7 +49,7 @@ WORK = BY_NAME["taskloom.work.execution.cad.normal"]
 
 def test_the_topology_passes_its_own_check() -> None:
     check(WHOLE)
-    assert len(BY_NAME) == len(WHOLE.queues) == 1 + 1 + 5 + 4 * 6 + 4 * 6
+    assert len(BY_NAME) == len(WHOLE.queues) == 1 + 1 + 9 + 4 * 6 + 4 * 6
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_a_queue_that_could_lose_a_message_is_refused(queue: Queue, says: str) -
 
 
 def test_no_queue_waits_a_time_that_nobody_asks_for() -> None:
-    with pytest.raises(ValueError, match="no queue waits 3 s"):
-        retry_key(3, "execution", "CAD", "normal")
+    with pytest.raises(ValueError, match="no queue waits 7 s"):
+        retry_key(7, "execution", "CAD", "normal")
 
 
 def test_the_readme_shows_every_exchange_and_queue_with_its_purpose() -> None:

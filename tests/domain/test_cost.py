@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from domain.persistent import PersistentMap
-from domain.run import Run, evolve
+from domain.run import Run
 from domain.run_decisions import decide
 from domain.run_events import TaskReport
+from domain.run_evolution import evolve
 from tests.support.making import completed, failed, lost, requested, started, task
 from tests.support.scenario import NOW
 
@@ -88,7 +89,8 @@ def cost(run: Run, reports: list[TaskReport]) -> int:
 def test_the_cost_of_a_report_does_not_depend_on_the_size_of_the_run(
     reports: list[TaskReport],
 ) -> None:
-    assert cost(a_run(9), reports) == cost(a_run(3_000), reports) < 40
+    # A decision folds its own events, and so does whoever keeps the state: each touch counts twice.
+    assert cost(a_run(9), reports) == cost(a_run(3_000), reports) < 60
 
 
 def test_a_new_state_shares_everything_but_the_changed_task() -> None:

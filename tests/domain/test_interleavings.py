@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import EpochFromTheFuture
-from domain.run import ENDED, Run, evolve
+from domain.run import ENDED, Run
 from domain.run_decisions import decide
 from domain.run_events import (
-    RunCancelRequested,
     RunEvent,
     TaskCancelled,
     TaskCompleted,
@@ -22,6 +21,8 @@ from domain.run_events import (
     TaskReport,
     TaskSkipped,
 )
+from domain.run_evolution import evolve
+from domain.steering import RunCancelRequested
 from domain.tasks import Task
 from domain.values import ErrorClass
 from tests.support.graphs import acyclic

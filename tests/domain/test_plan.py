@@ -23,6 +23,7 @@ from domain.plan import (
     next_run_of,
 )
 from domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted
+from domain.run_options import RunOptions
 from domain.tasks import Task
 from tests.support.making import PLAN_ID, task
 from tests.support.scenario import given
@@ -32,7 +33,14 @@ TASKS = (task("a"), task("b", "a"))
 RUN, PLANNING = "exec_1-1", "exec_1-plan"
 
 CREATED = PlanCreated(plan_id=PLAN_ID, goal=GOAL, options=Options())
-READY = PlanReady(plan_id=PLAN_ID, revision=1, tasks=TASKS, priority="high", auto_execute=False)
+READY = PlanReady(
+    plan_id=PLAN_ID,
+    revision=1,
+    tasks=TASKS,
+    priority="high",
+    auto_execute=False,
+    run=RunOptions(parallelization="balanced", failure_strategy="replan"),
+)
 STARTED = PlanStarted(plan_id=PLAN_ID, run_id=RUN)
 COMPLETED = PlanCompleted(plan_id=PLAN_ID, run_id=RUN)
 FAILED = PlanFailed(plan_id=PLAN_ID, run_id=RUN, reason="it broke")

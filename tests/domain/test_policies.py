@@ -19,15 +19,14 @@ from domain.policies import Event, Reaction, react, reports_after
 from domain.recorded import Recorded, derived_id
 from domain.run_events import (
     RunCancelled,
-    RunCancelRequested,
     RunCompleted,
     RunFailed,
-    RunKind,
     RunRequested,
     RunStarted,
 )
+from domain.steering import RunCancelRequested
 from domain.teams import planning_tasks
-from domain.values import JsonObject
+from domain.values import JsonObject, RunKind
 from tests.support.making import PLAN_ID, task
 from tests.support.scenario import NOW
 

@@ -14,7 +14,6 @@ from domain.errors import (
 from domain.run_events import (
     ReportIgnored,
     RunCancelled,
-    RunCancelRequested,
     RunCompleted,
     RunFailed,
     RunStarted,
@@ -24,6 +23,8 @@ from domain.run_events import (
     TaskReport,
     TaskSkipped,
 )
+from domain.steering import RunCancelRequested
+from domain.tasks import JITTERED, RetryPolicy
 from tests.support.making import (
     PLAN_ID,
     RUN_ID,
@@ -193,10 +194,12 @@ def test_a_transient_failure_is_tried_again_after_a_growing_pause(
 ) -> None:
     run = requested(task("a", retry={"attempts": 6}))
     past = after(run, *(failed("a", epoch) for epoch in range(1, failures)))
+    wait = RetryPolicy().delay_after(failures, attempt=f"{RUN_ID}/a/{failures}")
+    assert wait in (delay, JITTERED[delay])
     given(*past).when(failed("a", failures)).then(
         started("a", failures),
-        failed("a", failures),
-        dispatched("a", failures + 1, delay=delay),
+        failed("a", failures, retry_in=wait),
+        dispatched("a", failures + 1, delay=wait),
     )
 
 
@@ -237,7 +240,10 @@ def test_a_lost_attempt_is_dispatched_again_at_once() -> None:
 def test_losses_do_not_count_as_failures() -> None:
     run = requested(task("a", retry={"attempts": 2, "lost": 3}))
     past = after(run, started("a"), lost("a"), started("a", 2), lost("a", 2), started("a", 3))
-    given(*past).when(failed("a", 3)).then(failed("a", 3), dispatched("a", 4, delay=1))
+    wait = RetryPolicy().delay_after(1, attempt=f"{RUN_ID}/a/3")
+    given(*past).when(failed("a", 3)).then(
+        failed("a", 3, retry_in=wait), dispatched("a", 4, delay=wait)
+    )
 
 
 def test_a_task_that_costs_too_many_agents_fails() -> None:
@@ -298,7 +304,7 @@ def test_a_second_end_of_a_task_changes_nothing() -> None:
 def test_a_cancelled_run_cancels_what_has_not_ended() -> None:
     past = after(DIAMOND, completed("a"), started("b"))
     given(*past).when(RunCancelRequested(run_id=RUN_ID, reason="enough")).then(
-        TaskCancelled(run_id=RUN_ID, task_id="b", epoch=1),
+        TaskCancelled(run_id=RUN_ID, task_id="b", epoch=1, agent_id="ann"),
         TaskCancelled(run_id=RUN_ID, task_id="c", epoch=1),
         TaskCancelled(run_id=RUN_ID, task_id="d", epoch=0),
         RunCancelled(run_id=RUN_ID, plan_id=PLAN_ID, kind="execution", reason="enough"),

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from domain.recorded import derived_id
-from domain.tasks import DELAYS, RetryPolicy
+from domain.tasks import DELAYS, JITTERED, WAITS, RetryPolicy
 from domain.values import (
     Action,
     AgentId,
@@ -59,7 +59,15 @@ def test_a_task_needs_each_of_its_needs_once_in_order() -> None:
 
 def test_the_pauses_between_attempts_grow_and_end() -> None:
     policy = RetryPolicy(attempts=6)
-    assert [policy.delay_after(failures) for failures in range(1, 8)] == [*DELAYS, 16, 16]
+    for failures in range(1, 8):
+        delay = DELAYS[min(failures, len(DELAYS)) - 1]
+        waits = {policy.delay_after(failures, attempt=f"exec_1/a/{n}") for n in range(40)}
+        assert waits == {delay, JITTERED[delay]} <= set(WAITS)
+
+
+def test_the_same_attempt_always_waits_as_long() -> None:
+    policy = RetryPolicy()
+    assert len({policy.delay_after(3, attempt="exec_1/a/3") for _ in range(10)}) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,26 +4,37 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.agent import AgentRegistered, AgentStatus, Capacity
 from domain.breaker import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from domain.deciders import decider_of, stream_of
+from domain.errors import CannotSteer, UnknownCheckpoint
 from domain.goals import Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested
 from domain.policies import AnyReport, Event, reports_after
 from domain.recorded import Recorded, Report, derived_id
+from domain.run import Run
 from domain.run_events import (
-    RunCancelRequested,
     TaskCompleted,
     TaskDispatched,
     TaskFailed,
     TaskLost,
     TaskReport,
     TaskStarted,
+    TaskTimedOut,
 )
-from domain.tasks import Task
+from domain.steering import (
+    RunCancelRequested,
+    RunPauseRequested,
+    RunResumeRequested,
+    RunRollbackRequested,
+    TaskRetryRequested,
+    TaskSkipRequested,
+)
+from domain.tasks import Task, Timeouts
 from domain.teams import DECOMPOSE, SYNTHESIZE
 
 START = datetime(2026, 1, 20, 11, 30, tzinfo=UTC)
@@ -112,6 +123,8 @@ def a_graph(chance: random.Random, size: int) -> tuple[Task, ...]:
             ),
             duration=timedelta(hours=chance.randint(1, 8)),
             cost=float(chance.randint(0, 100)),
+            timeouts=Timeouts(start=60, run=600, total=7_200),
+            fallback="NOOP" if number % 5 == 0 else None,
         )
         for number in range(size)
     )
@@ -151,7 +164,8 @@ def a_history(seed: int, *, plans: int = 4, size: int = 40, turns: int = 300) ->
         report = _next_report(chance, history, agents, old)
         if report is None:
             break
-        history.say(report)
+        with suppress(CannotSteer, UnknownCheckpoint):
+            history.say(report)
     return history
 
 
@@ -174,21 +188,56 @@ def _next_report(
 ) -> AnyReport | None:
     attempts = history.open_attempts()
     if not attempts:
-        return None
+        return _awakening(history)
     dice = chance.random()
     if dice < 0.004:
         return RunCancelRequested(run_id=chance.choice(attempts).run_id, reason="enough")
     if dice < 0.008:
         return PlanCancelRequested(plan_id=f"plan_{chance.randint(0, 3)}", reason="not wanted")
-    if dice < 0.05:
+    if dice < 0.06:
+        return _steering(chance, history, chance.choice(attempts))
+    if dice < 0.1:
         agent = chance.choice(agents)
         health = chance.choice(("healthy", "degraded", "unhealthy"))
         return AgentStatus(agent_id=agent, lifecycle="working", health=health)
-    if dice < 0.1 and old:
+    if dice < 0.15 and old:
         return chance.choice(old)
     report = _of_attempt(chance, history, chance.choice(attempts), agents)
     old.append(report)
     return report
+
+
+def _awakening(history: History) -> AnyReport | None:
+    """Return what makes a paused run go on, if there is one."""
+    runs = (state for _, state in sorted(history.states.items()) if isinstance(state, Run))
+    paused = next((run for run in runs if run.status == "paused"), None)
+    return None if paused is None else RunResumeRequested(run_id=paused.id)
+
+
+def _steering(chance: random.Random, history: History, attempt: TaskDispatched) -> AnyReport:
+    run_id = attempt.run_id
+    run: Run = history.states[run_id]
+    if run.checkpoints and chance.random() < 0.3:
+        return RunRollbackRequested(run_id=run_id, checkpoint=run.checkpoints[-1].id)
+    if run.status == "paused" and chance.random() < 0.7:
+        return RunResumeRequested(run_id=run_id)
+    ended = sorted(n for n, state in run.states.items() if state.status in ("failed", "skipped"))
+    match chance.randrange(5):
+        case 0:
+            return RunPauseRequested(run_id=run_id, reason="lunch")
+        case 1 | 2 if ended:
+            return TaskRetryRequested(run_id=run_id, task_id=chance.choice(ended))
+        case 3:
+            return TaskSkipRequested(run_id=run_id, task_id=chance.choice(sorted(run.tasks)))
+        case _:
+            state = run.states[attempt.task_id]
+            return TaskTimedOut(
+                run_id=run_id,
+                task_id=attempt.task_id,
+                epoch=attempt.epoch,
+                agent_id=state.agent_id or None,
+                timeout="total",
+            )
 
 
 def _of_attempt(

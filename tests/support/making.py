@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import reduce
 
 from domain.policies import AnyReport
-from domain.run import Run, evolve
+from domain.run import Run
 from domain.run_decisions import decide
 from domain.run_events import (
     RunEvent,
@@ -15,6 +15,7 @@ from domain.run_events import (
     TaskLost,
     TaskStarted,
 )
+from domain.run_evolution import evolve
 from domain.tasks import Task
 from domain.values import ErrorClass, JsonObject
 from tests.support.scenario import NOW
@@ -55,6 +56,7 @@ def failed(
     agent_id: str = "ann",
     error_class: ErrorClass = "transient",
     reason: str = "it broke",
+    retry_in: int | None = None,
 ) -> TaskFailed:
     return TaskFailed(
         run_id=RUN_ID,
@@ -63,6 +65,7 @@ def failed(
         agent_id=agent_id,
         error_class=error_class,
         reason=reason,
+        retry_in=retry_in,
     )
 
 

@@ -106,11 +106,11 @@ def test_what_it_has_recorded_can_be_stepped_through(on_servers: Shown, tmp_path
 
 def test_views_that_are_folded_again_have_the_same_rows(on_servers: Shown, database: str) -> None:
     before = rows(database)
-    assert {"plans_1", "executions_1", "tasks_1", "timeline_1", "agents_1"} <= before.keys()
+    assert {"plans_2", "executions_2", "tasks_2", "timeline_1", "agents_1"} <= before.keys()
     on_servers.taskloom("projection", "rebuild")
     after = rows(database)
     assert after == before
-    assert len(before["tasks_1"]) > 30
+    assert len(before["tasks_2"]) > 30
     verdicts = orjson.loads(on_servers.taskloom("projection", "verify", "--json"))
     assert [one for one in verdicts if one["different"]] == []
 

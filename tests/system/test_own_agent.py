@@ -43,7 +43,7 @@ def test_an_agent_in_one_file_takes_its_tasks(
         require(database)
         with psycopg.connect(database) as connection:
             rows = connection.execute(
-                "select task_id, agent_id, result->>'greeting' from views.tasks_1 order by 1"
+                "select task_id, agent_id, result->>'greeting' from views.tasks_2 order by 1"
             ).fetchall()
         assert rows == [("ada", "greeter", "Hello, Ada!"), ("bob", "greeter", "Hello, Bob!")]
 

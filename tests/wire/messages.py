@@ -8,7 +8,15 @@ from domain.breaker import BreakerOpened
 from domain.goals import Constraints, Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanCreated
 from domain.recorded import Recorded, Report
-from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStarted
+from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStarted, TaskStopped
+from domain.steering import (
+    RunCancelRequested,
+    RunPauseRequested,
+    RunResumeRequested,
+    RunRollbackRequested,
+    TaskRetryRequested,
+    TaskSkipRequested,
+)
 from domain.tasks import RetryPolicy, Task
 from domain.values import Value
 
@@ -82,6 +90,28 @@ REPORTS: dict[str, Report[Any]] = {
     ),
     "report-task.failed": _report(
         5, TaskFailed(**ATTEMPT, error_class="validation", reason="no bore"), "exec_1-1"
+    ),
+    "report-task.stopped": _report(9, TaskStopped(**ATTEMPT), "exec_1-1"),
+    "report-run.pause_requested": _report(
+        10, RunPauseRequested(run_id="exec_1-1", reason="lunch"), "exec_1-1", "users/ada"
+    ),
+    "report-run.resume_requested": _report(
+        11, RunResumeRequested(run_id="exec_1-1"), "exec_1-1", "users/ada"
+    ),
+    "report-run.cancel_requested": _report(
+        12, RunCancelRequested(run_id="exec_1-1", reason="enough"), "exec_1-1", "users/ada"
+    ),
+    "report-run.rollback_requested": _report(
+        13,
+        RunRollbackRequested(run_id="exec_1-1", checkpoint="checkpoint_001"),
+        "exec_1-1",
+        "users/ada",
+    ),
+    "report-task.retry_requested": _report(
+        14, TaskRetryRequested(run_id="exec_1-1", task_id="task_001"), "exec_1-1", "users/ada"
+    ),
+    "report-task.skip_requested": _report(
+        15, TaskSkipRequested(run_id="exec_1-1", task_id="task_001"), "exec_1-1", "users/ada"
     ),
     "report-agent.registered": _report(
         6,

@@ -1,0 +1,142 @@
+"""How a person steers a run that is alive: what can be asked, and what is recorded of it."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from domain.values import PlanId, RunId, RunKind, TaskId, Text, Value
+
+CheckpointId = Annotated[str, StringConstraints(pattern=r"^checkpoint_[0-9]{3,9}$")]
+"""A moment of a run that it can be rolled back to."""
+
+
+class RunCancelRequested(Value):
+    """A run is to stop where it is."""
+
+    type: Literal["run.cancel_requested"] = "run.cancel_requested"
+    run_id: RunId
+    reason: Text = ""
+
+
+class RunPauseRequested(Value):
+    """A run is to dispatch nothing new."""
+
+    type: Literal["run.pause_requested"] = "run.pause_requested"
+    run_id: RunId
+    reason: Text = ""
+
+
+class RunResumeRequested(Value):
+    """A paused run is to go on."""
+
+    type: Literal["run.resume_requested"] = "run.resume_requested"
+    run_id: RunId
+
+
+class RunRollbackRequested(Value):
+    """Whatever a run has done since a checkpoint is to be done again."""
+
+    type: Literal["run.rollback_requested"] = "run.rollback_requested"
+    run_id: RunId
+    checkpoint: CheckpointId
+    reason: Text = ""
+
+
+class TaskRetryRequested(Value):
+    """A task that did not end well is to be tried once more, and what was skipped for it."""
+
+    type: Literal["task.retry_requested"] = "task.retry_requested"
+    run_id: RunId
+    task_id: TaskId
+    reason: Text = ""
+
+
+class TaskSkipRequested(Value):
+    """A task need not be done: what needs it is to go on without its result."""
+
+    type: Literal["task.skip_requested"] = "task.skip_requested"
+    run_id: RunId
+    task_id: TaskId
+    reason: Text = ""
+
+
+class RunCheckpointed(Value):
+    """A moment of the run was marked, so that it can be rolled back to."""
+
+    type: Literal["run.checkpointed"] = "run.checkpointed"
+    run_id: RunId
+    checkpoint: CheckpointId
+    at: datetime
+    completed: Annotated[int, Field(ge=0)]
+    """How many tasks had been completed by then."""
+
+
+class RunPaused(Value):
+    """The run dispatches nothing new; what agents have in hand goes on."""
+
+    type: Literal["run.paused"] = "run.paused"
+    run_id: RunId
+    plan_id: PlanId | None
+    kind: RunKind
+    checkpoint: CheckpointId
+    reason: Text
+
+
+class RunResumed(Value):
+    """The run goes on: after a pause, or because one of its tasks is to be tried again."""
+
+    type: Literal["run.resumed"] = "run.resumed"
+    run_id: RunId
+    plan_id: PlanId | None
+    kind: RunKind
+    checkpoint: CheckpointId | None
+    """What it goes on from; None where it had ended, and not been rolled back."""
+
+
+class RunRolledBack(Value):
+    """Tasks are pending again as they were at a checkpoint; the run is paused there."""
+
+    type: Literal["run.rolled_back"] = "run.rolled_back"
+    run_id: RunId
+    plan_id: PlanId | None
+    kind: RunKind
+    checkpoint: CheckpointId
+    reason: Text
+    tasks: tuple[TaskId, ...]
+    """Those to be done again, in order of id."""
+
+    completed: Annotated[int, Field(ge=0)]
+    """How many tasks stay completed."""
+
+    skipped: Annotated[int, Field(ge=0)]
+    """How many stay skipped, because a person said so."""
+
+
+class TaskReopened(Value):
+    """Tasks that had not ended well are pending again."""
+
+    type: Literal["task.reopened"] = "task.reopened"
+    run_id: RunId
+    task_id: TaskId
+    """The one that was asked for."""
+
+    tasks: tuple[TaskId, ...]
+    """All of them, in order of id: that one if it is to be tried again, and what was skipped
+    because of it."""
+
+    failed: Annotated[int, Field(ge=0, le=1)]
+    """How many of them had failed; the others were skipped."""
+
+    reason: Text
+
+
+SteeringReport = (
+    RunCancelRequested
+    | RunPauseRequested
+    | RunResumeRequested
+    | RunRollbackRequested
+    | TaskRetryRequested
+    | TaskSkipRequested
+)
+SteeringEvent = RunCheckpointed | RunPaused | RunResumed | RunRolledBack | TaskReopened

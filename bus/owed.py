@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from bus.breakers import DETOUR
 from bus.ports import Clock
 from bus.relay import Relay
 from domain.errors import Unavailable
@@ -21,6 +22,7 @@ from domain.leases import Attempt, Sightings, WorkKind, is_owed
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.tasks import DELAYS
+from domain.values import AgentType, Role
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ _IN_HAND: Final = 100
 _MARGIN: Final = timedelta(seconds=0.5)
 """What waits for less than this may be about to leave its retry queue."""
 
+_DETOUR: Final = timedelta(seconds=DETOUR)
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -147,6 +150,10 @@ class _Line:
         return self.gap is not None and self.looked_through < self.gap
 
 
+def _never(_: Role, __: AgentType) -> bool:
+    return False
+
+
 class OwedWork:
     """Looks for work that has got lost on its way, and sends it again."""
 
@@ -159,14 +166,19 @@ class OwedWork:
         clock: Clock,
         sightings: Callable[[], Sightings],
         patience: timedelta,
+        holds_back: Callable[[Role, AgentType], bool] = _never,
     ) -> None:
-        """Take where to look; ``patience`` is how long work may be out of everybody's sight."""
+        """Take where to look; ``patience`` is how long work may be out of everybody's sight.
+
+        What a breaker holds back is on a detour, and due so much later than the record says.
+        """
         self._attempts = attempts
         self._depths = depths
         self._relay = relay
         self._clock = clock
         self._sightings = sightings
         self._patience = patience
+        self._holds_back = holds_back
         self._lines: dict[WorkKind, _Line] = {}
         self._last = _Look(at=clock.now(), recorded=0, published=0)
         self._retried = 0
@@ -197,12 +209,18 @@ class OwedWork:
             return  # what seems to wait may have begun: the news of it is under way
         await self._look_at_retries(now, last.published)
         before = min(now - self._patience, last.at)
-        late = await self._attempts.late(before=before, published=last.published)
+        late = dict(await self._attempts.late(before=before, published=last.published))
+        earlier = before - _DETOUR
+        held = {kind for kind in late if self._holds_back(*kind[:2])}
+        if held:
+            counts = await self._attempts.late(before=earlier, published=last.published)
+            late |= {kind: counts.get(kind, 0) for kind in held}
         self._lines = {kind: self._lines.get(kind) or _Line() for kind in late}
         for kind, count in late.items():
             line = self._lines[kind]
             lacks = line.most is not None and count > line.most
-            await self._see_to(kind, line, before, last.published)
+            due_before = earlier if kind in held else before
+            await self._see_to(kind, line, due_before, last.published)
             depth = await self._depths.work(kind)
             if lacks or not depth.ready:
                 line.gap, line.looked_through, line.passage = now, _EVER, None
@@ -234,7 +252,9 @@ class OwedWork:
 
     def _is_owed(self, attempt: Attempt, line: _Line) -> bool:
         now = self._clock.now()
-        is_sent_again = attempt.due < line.sent_through and now - line.sent_at <= self._patience
+        is_held = self._holds_back(attempt.role, attempt.agent_type)
+        pause = self._patience + (_DETOUR if is_held else timedelta(0))
+        is_sent_again = attempt.due < line.sent_through and now - line.sent_at <= pause
         return not is_sent_again and is_owed(
             attempt, self._sightings(), now, patience=self._patience
         )

@@ -1,8 +1,9 @@
 """The relay: carries the log to the broker. What is recorded is published until it is confirmed.
 
 An event goes to ``taskloom.events`` under its type; nobody has to listen. A dispatched task goes as
-well to ``taskloom.work``, where a queue must take it, or to ``taskloom.retry`` when it has to wait.
-Ids are derived, so that what a crash repeats is recognised.
+well to ``taskloom.work``, where a queue must take it, or to ``taskloom.retry`` when it has to wait:
+by its policy, or because the breaker of its agent type is open. Ids are derived, so that what a
+crash repeats is recognised.
 """
 
 import asyncio
@@ -36,8 +37,15 @@ nobody has it."""
 
 _LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
+DelayOf = Callable[[Role, AgentType], int]
+"""Returns the seconds that new work for agents of a type has to wait at least."""
+
 DeclareWork = Callable[[Role, AgentType], Awaitable[None]]
 """Makes the broker have the queues of an agent type."""
+
+
+def _at_once(_: Role, __: AgentType) -> int:
+    return 0
 
 
 class Relay:
@@ -48,22 +56,37 @@ class Relay:
         sender: Sender,
         declare_work: DeclareWork,
         *,
+        delay_of: DelayOf = _at_once,
         pause: Callable[[], float] = reconnect_interval,
     ) -> None:
         self._sender = sender
         self._declare_work = declare_work
+        self._delay_of = delay_of
         self._pause = pause
 
     async def __call__(self, events: Sequence[Recorded[Event]]) -> None:
         """Publish events and the work in them, and return when the broker has answered for all."""
         reach("relay.after_read")
-        messages = [message for event in events for message in messages_of(event)]
+        messages = [
+            message for event in events for message in messages_of(event, delay=self._delay(event))
+        ]
         await self._insist(messages, patience=_PATIENCE)
 
     async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> None:
         """Publish work again that was lost with its queue, to wait for some seconds or none."""
-        again = [work for event in dispatched for work in work_of(event, delay=delay)]
+        again = [
+            work
+            for event in dispatched
+            for work in work_of(event, delay=self._delay(event, least=delay))
+        ]
         await self._insist(again, patience=2)
+
+    def _delay(self, recorded: Recorded[Event], *, least: int | None = None) -> int | None:
+        event = recorded.event
+        if not isinstance(event, TaskDispatched):
+            return None
+        wanted = event.delay if least is None else least
+        return max(wanted, self._delay_of(event.role, event.agent))
 
     async def _insist(self, messages: Sequence[Message], *, patience: int) -> None:
         owed = messages
@@ -96,8 +119,8 @@ class Relay:
                 log.warning("relay.cannot_declare", role=role, agent=agent_type, why=str(error))
 
 
-def messages_of(recorded: Recorded[Event]) -> list[Message]:
-    """Return what is published of one event."""
+def messages_of(recorded: Recorded[Event], *, delay: int | None = None) -> list[Message]:
+    """Return what is published of one event; its work may have to wait for another ``delay``."""
     body = encode_recorded(recorded)
     shown = encode_reference(recorded) if len(body) > LARGEST_EVENT else body
     fact = Message(
@@ -108,7 +131,7 @@ def messages_of(recorded: Recorded[Event]) -> list[Message]:
         type=recorded.event.type,
         mandatory=False,
     )
-    return [fact, *work_of(recorded, body)]
+    return [fact, *work_of(recorded, body, delay=delay)]
 
 
 def work_of(

@@ -72,8 +72,9 @@ def decide(breaker: Breaker | None, report: BreakerReport, now: datetime) -> Seq
     """Say which events follow from a report: none, where somebody else has said it before."""
     state = "closed" if breaker is None else breaker.state
     match report:
-        case BreakerOpened():
-            return [] if state == "open" else [report]
+        case BreakerOpened(trips=trips):
+            is_again = breaker is not None and trips > breaker.trips
+            return [report] if state != "open" or is_again else []
         case BreakerHalfOpened():
             is_meant = breaker is not None and breaker.trips == report.trips
             return [report] if state == "open" and is_meant else []

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.circuits import Fuse
 from domain.health import Limits
 
 
@@ -94,6 +95,9 @@ class Settings(BaseSettings):
     health: Limits = Limits()
     """What is expected of an agent; ``TASKLOOM_HEALTH__FAULTS__DEGRADED`` is one of its bounds."""
 
+    breakers: Fuse = Fuse()
+    """When new work for an agent type is held back."""
+
     state_dir: Path = Path(".taskloom")
     """Where private servers and logs are kept."""
 
@@ -118,6 +122,7 @@ def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
         "http": Http,
         "agents": Agents,
         "health": Limits,
+        "breakers": Fuse,
     }
     meant = {
         f"TASKLOOM_{part}_{name}".upper(): f"TASKLOOM_{part}__{name}".upper()

@@ -14,6 +14,7 @@ from aio_pika import RobustConnection
 from aiormq.exceptions import AMQPError
 from psycopg_pool import AsyncConnectionPool
 
+from bus.breakers import Breakers
 from bus.connect import connect
 from bus.consuming import Consumer
 from bus.dead_letter_keeper import DeadLetterKeeper
@@ -32,10 +33,13 @@ from bus.relay import Relay
 from bus.signals import Heartbeat, listen
 from bus.together import run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
+from domain.policies import Event
+from domain.recorded import Recorded
 from domain.values import AgentType, Role
 from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Settings
 from infra.store.attempts import OpenAttempts
+from infra.store.breakers import BreakerRegistry
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.presence import PresenceTable
 from infra.store.store import PostgresStore
@@ -71,7 +75,14 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
         await broker.everything()
         publisher = await stack.enter_async_context(Publisher(publishing))
         recorder = Recorder(store, SystemClock())
-        relay = Relay(publisher, broker.work)
+        breakers = Breakers(
+            registry=BreakerRegistry(pool, store),
+            recorder=recorder,
+            clock=SystemClock(),
+            fuse=settings.breakers,
+        )
+        await breakers.recall()
+        relay = Relay(publisher, broker.work, delay_of=breakers.delay_of)
         presence, lease = PresenceTable(pool), timedelta(seconds=settings.agents.lease)
         health = HealthKeeper(
             presence=presence,
@@ -96,11 +107,13 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             clock=SystemClock(),
             sightings=keeper.sightings,
             patience=timedelta(seconds=settings.agents.patience),
+            holds_back=breakers.holds_back,
         )
 
         def hear(heartbeat: Heartbeat) -> None:
             keeper.hear(heartbeat)
             health.hear(heartbeat)
+            breakers.hear(heartbeat)
 
         await listen(consuming, hear)
         inbox = Inbox(
@@ -113,9 +126,15 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             DeadLetterTable(pool),
             SystemClock(),
         )
+        reactions = Reactions(recorder)
+
+        async def react(events: Sequence[Recorded[Event]]) -> None:
+            breakers.note(events)
+            await reactions(events)
+
         followers = [
             Follower("relay", relay, events=store.log(), positions=store),
-            Follower("reactions", Reactions(recorder), events=store.log(), positions=store),
+            Follower("reactions", react, events=store.log(), positions=store),
         ]
         attempts = Runner(views=[ATTEMPTS], log=store.log(), store=PostgresViews(pool), pace=0.25)
         await attempts.prepare()
@@ -127,6 +146,7 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             keeper,
             health,
             owed,
+            breakers,
             attempts,
             broker,
             *followers,

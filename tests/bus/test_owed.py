@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from bus.breakers import DETOUR
 from bus.owed import Depth, OwedWork
 from bus.relay import Relay
 from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, WorkKind
@@ -177,6 +178,10 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Scene:
+    return a_scene()
+
+
+def a_scene(*, is_held_back: bool = False) -> Scene:
     clock = SteppedClock()
     world = World(clock)
     owed = OwedWork(
@@ -186,12 +191,25 @@ def scene() -> Scene:
         clock=clock,
         sightings=world.sightings,
         patience=timedelta(seconds=PATIENCE),
+        holds_back=lambda _, __: is_held_back,
     )
     return Scene(clock, world, owed)
 
 
 def positions(scene: Scene) -> list[int]:
     return [position for position, _ in scene.world.sent]
+
+
+async def test_work_that_a_breaker_holds_back_is_owed_only_after_its_detour() -> None:
+    scene = a_scene(is_held_back=True)
+    scene.world.dispatch(2, is_lost=True)  # not in the queue it is due in
+    await scene.look(times=DETOUR + 3)
+    assert scene.world.sent == []
+    await scene.look(times=3)
+    assert positions(scene) == [1, 2]
+    scene.world.queue.clear()  # on the detour again
+    await scene.look(times=DETOUR)
+    assert positions(scene) == [1, 2]
 
 
 async def test_work_that_waits_in_its_queue_is_left_alone(scene: Scene) -> None:

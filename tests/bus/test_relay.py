@@ -8,6 +8,7 @@ from typing import cast
 import orjson
 import pytest
 
+from bus.breakers import DETOUR
 from bus.messages import Message, Outcome
 from bus.publishing import Publisher
 from bus.relay import LARGEST_EVENT, Relay, messages_of, work_of
@@ -83,6 +84,18 @@ async def test_work_that_has_to_wait_arrives_later(broker: Broker) -> None:
     assert await broker.take(queue_of("NOOP")) == []
     await broker.until_holds(queue_of("NOOP"), 1)
     assert await broker.count(f"{RETRY}.1s") == 0
+
+
+async def test_work_that_is_held_back_can_be_seen_to_wait(broker: Broker) -> None:
+    def delay_of(role: Role, agent_type: AgentType) -> int:
+        return DETOUR if (role, agent_type) == ("execution", "NOOP") else 0
+
+    relay = Relay(broker.publisher, _nothing, delay_of=delay_of)
+    await relay([dispatched(), dispatched(delay=2)])
+    await relay.publish_work([dispatched()])
+    assert await broker.count(f"{RETRY}.{DETOUR}s") == 3
+    assert await broker.count(f"{RETRY}.2s") == 0
+    assert await broker.take(queue_of("NOOP")) == []
 
 
 async def test_work_that_is_owed_is_published_again_without_its_event(broker: Broker) -> None:

@@ -27,10 +27,11 @@ def test_a_breaker_opens_half_opens_and_closes() -> None:
 
 def test_a_probe_that_fails_opens_it_again() -> None:
     given(OPENED, HALF).when(AGAIN).then(AGAIN)
+    given(OPENED).when(AGAIN).then(AGAIN)  # where nobody could record that it half-opened
 
 
 def test_what_another_coordinator_has_said_is_not_said_again() -> None:
-    given(OPENED).when(AGAIN).then()
+    given(OPENED).when(OPENED).then()
     given(OPENED, HALF).when(HALF).then()
     given(OPENED, CLOSED).when(CLOSED).then()
     given().when(CLOSED).then()

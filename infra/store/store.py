@@ -18,12 +18,11 @@ from eventsourcing.persistence import IntegrityError, PersistenceError
 
 from bus.failpoints import reach
 from bus.ports import StreamMoved
-from bus.together import end
 from domain.deciders import decider_of
 from domain.errors import Unavailable
 from domain.policies import Event
 from domain.recorded import Recorded
-from infra.store import snapshots
+from infra.store import leading, snapshots
 from infra.store.mapping import from_stored, to_stored
 from infra.store.recent import RecentEvents
 from infra.store.recorders import Datastore, EventRecorder, Limits, SnapshotRecorder
@@ -134,19 +133,8 @@ class PostgresStore:
         return followed
 
     async def lead(self, duty: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work whenever this process has the lead, until cancelled.
-
-        PostgreSQL gives the lead back when the connection ends, however it ends.
-        """
-        while True:
-            try:
-                async with await connect_to_lead(self._dsn) as connection:
-                    while not await _try_lock(connection, duty):  # noqa: ASYNC110 # it is another process's
-                        await asyncio.sleep(0.25)
-                    await _while_alive(connection, work)
-            except psycopg.Error as error:
-                log.warning("lead.waits", duty=duty, why=str(error).strip())
-                await asyncio.sleep(0.25)
+        """Do some work whenever this process has the lead, until cancelled."""
+        await leading.lead(self._dsn, duty, work)
 
     def _load(self, stream: str) -> tuple[Any, int]:
         decider = decider_of(stream)
@@ -168,13 +156,7 @@ class PostgresStore:
 
     def _is_led(self, duty: str) -> bool:
         with self._datastore.get_connection() as connection:
-            row = connection.execute(
-                "select exists(select from pg_locks where locktype = 'advisory' and granted"
-                " and database = (select oid from pg_database where datname = current_database())"
-                # A lock of one bigint shows as its two halves; a negative one fills the first.
-                " and (classid::bigint << 32 | objid::bigint) = hashtext(%s)::bigint) as is_led",
-                [duty],
-            ).fetchone()
+            row = connection.execute(leading.IS_LED, {"duty": duty}).fetchone()
         return row is not None and bool(row["is_led"])
 
     def _advance(self, follower: str, position: int) -> None:
@@ -233,44 +215,3 @@ class PostgresLog:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self.appended.wait()
-
-
-async def connect_to_lead(dsn: str) -> psycopg.AsyncConnection:
-    """Connect so that both ends notice within seconds when the other machine has vanished.
-
-    By default the server notices after two hours, and nobody would lead for so long.
-    """
-    connection = await psycopg.AsyncConnection.connect(
-        dsn, autocommit=True, tcp_user_timeout="3000"
-    )
-    for setting, value in (("idle", "2"), ("interval", "1"), ("count", "3")):
-        name = f"tcp_keepalives_{setting}"
-        await connection.execute("select set_config(%s, %s, false)", [name, value])
-    return connection
-
-
-async def _try_lock(connection: psycopg.AsyncConnection[Any], duty: str) -> bool:
-    cursor = await connection.execute("select pg_try_advisory_lock(hashtext(%s))", [duty])
-    row = await cursor.fetchone()
-    return row is not None and bool(row[0])
-
-
-async def _while_alive(
-    connection: psycopg.AsyncConnection[Any], work: Callable[[], Awaitable[None]]
-) -> None:
-    """Work as long as the connection that holds the lock lives."""
-
-    async def watch() -> None:
-        while True:
-            await asyncio.sleep(1)
-            await connection.execute("select 1")
-
-    working = asyncio.ensure_future(work())
-    watching = asyncio.create_task(watch(), name="lead.watch")
-    try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        failed = [task for task in (working, watching) if task.done() and not task.cancelled()]
-        await end((working, watching))
-    for task in failed:
-        task.result()

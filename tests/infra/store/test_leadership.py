@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 
-from infra.store.store import PostgresStore, connect_to_lead
+from infra.store.leading import STALLED, connect_to_lead
+from infra.store.store import PostgresStore
 from tests.support.waiting import until
 
 
@@ -102,3 +103,25 @@ async def test_a_machine_that_vanishes_is_noticed_within_seconds(database: str) 
         for setting, value in (("idle", "2"), ("interval", "1"), ("count", "3")):
             cursor = await connection.execute(f"show tcp_keepalives_{setting}".encode())
             assert await cursor.fetchone() == ("0" if is_local else value,)
+
+
+async def test_a_leader_that_stands_still_is_deposed(database: str) -> None:
+    second = Worker()
+    async with await connect_to_lead(database) as still:
+        await still.execute("select pg_advisory_lock(hashtext('test'))")
+        began = asyncio.get_running_loop().time()
+        async with leading(database, second) as store:
+            await until(lambda: second.is_working, "the second takes over")
+            assert asyncio.get_running_loop().time() - began > STALLED
+            assert await store.is_led("test")
+            with pytest.raises(psycopg.OperationalError):
+                await still.execute("select 1")
+
+
+async def test_a_leader_that_works_on_is_left_alone(database: str) -> None:
+    first, second = Worker(), Worker()
+    async with leading(database, first):
+        await until(lambda: first.is_working, "the first leads")
+        async with leading(database, second):
+            await asyncio.sleep(2.5 * STALLED)
+            assert (first.cancelled, second.begun) == (0, 0)

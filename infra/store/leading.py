@@ -1,0 +1,105 @@
+"""One of several leads: whoever holds an advisory lock, and shows on its connection that it lives.
+
+PostgreSQL gives a lock back when its connection ends. That of a process that stands still does not
+end; but PostgreSQL knows when each connection was used last, and whoever leads asks it something
+several times a second. A holder that has not asked for too long is shown the door.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import psycopg
+import structlog
+
+from bus.together import end
+
+log = structlog.get_logger(__name__)
+
+BEAT: Final = 0.2
+"""Seconds between two questions of whoever leads."""
+
+STALLED: Final = 1.0
+"""Seconds without a question after which somebody else takes the lead."""
+
+_POLL: Final = 0.1
+
+# A lock of one bigint shows as its two halves; a negative one fills the first.
+_HOLDER: Final = (
+    "from pg_locks where locktype = 'advisory' and granted"
+    " and database = (select oid from pg_database where datname = current_database())"
+    " and (classid::bigint << 32 | objid::bigint) = hashtext(%(duty)s)::bigint"
+)
+IS_LED: Final = f"select exists(select {_HOLDER}) as is_led"
+_DEPOSE: Final = (
+    "select pid, pg_terminate_backend(pid) from pg_stat_activity"  # noqa: S608 # all of it is ours
+    f" where pid in (select pid {_HOLDER}) and state = 'idle'"
+    " and clock_timestamp() - state_change > make_interval(secs => %(stalled)s)"
+)
+
+
+async def lead(dsn: str, duty: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work whenever this process has the lead, until cancelled."""
+    while True:
+        try:
+            async with await connect_to_lead(dsn) as connection:
+                while not await _try_lock(connection, duty):
+                    await _depose_the_stalled(connection, duty)
+                    await asyncio.sleep(_POLL)
+                await _while_alive(connection, work)
+        except psycopg.Error as error:
+            log.warning("lead.waits", duty=duty, why=str(error).strip())
+            await asyncio.sleep(_POLL)
+
+
+async def connect_to_lead(dsn: str) -> psycopg.AsyncConnection:
+    """Connect so that both ends notice within seconds when the other machine has vanished.
+
+    By default the server notices after two hours, and nobody would lead for so long.
+    """
+    connection = await psycopg.AsyncConnection.connect(
+        dsn, autocommit=True, tcp_user_timeout="3000"
+    )
+    for setting, value in (("idle", "2"), ("interval", "1"), ("count", "3")):
+        name = f"tcp_keepalives_{setting}"
+        await connection.execute("select set_config(%s, %s, false)", [name, value])
+    return connection
+
+
+async def _try_lock(connection: psycopg.AsyncConnection[Any], duty: str) -> bool:
+    cursor = await connection.execute("select pg_try_advisory_lock(hashtext(%s))", [duty])
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def _depose_the_stalled(connection: psycopg.AsyncConnection[Any], duty: str) -> None:
+    """End the connection of a leader that stands still; when it wakes, it finds that out."""
+    try:
+        cursor = await connection.execute(_DEPOSE, {"duty": duty, "stalled": STALLED})
+    except psycopg.errors.InsufficientPrivilege as error:
+        # Another role leads. Its connection ends when the network says so.
+        log.warning("lead.cannot_depose", duty=duty, why=str(error).strip())
+        return
+    for pid, _ in await cursor.fetchall():
+        log.warning("lead.deposed", duty=duty, backend=pid)
+
+
+async def _while_alive(
+    connection: psycopg.AsyncConnection[Any], work: Callable[[], Awaitable[None]]
+) -> None:
+    """Work as long as the connection that holds the lock lives."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            await connection.execute("select 1")
+
+    working = asyncio.ensure_future(work())
+    beating = asyncio.create_task(beat(), name="lead.beat")
+    try:
+        await asyncio.wait((working, beating), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        failed = [task for task in (working, beating) if task.done() and not task.cancelled()]
+        await end((working, beating))
+    for task in failed:
+        task.result()

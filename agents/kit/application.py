@@ -28,8 +28,8 @@ from agents.agent import Agent
 from agents.kit.acks import Acks, Delivered
 from agents.kit.body import ProcessBody
 from agents.kit.carrier import Carrier
-from agents.kit.heart import Heart
 from agents.kit.identity import Identity, identify
+from agents.kit.pulse import Pulse
 from agents.kit.reporter import Reporter
 from bus.connect import CONNECT_TIMEOUT, connect, reconnect_interval, with_heartbeat
 from bus.ports import Clock, SystemClock
@@ -51,7 +51,7 @@ class Options:
     concurrency: int = 16
     """How many tasks it carries out at once."""
 
-    heartbeat: float = 1.0
+    heartbeat: float = 0.3
     """Between two heartbeats."""
 
     grace: float = 10.0
@@ -148,7 +148,7 @@ class _Duty:
         self._acks = Acks()
         self._carrier: Carrier | None = None
         self._reporter: Reporter | None = None
-        self._heart: Heart | None = None
+        self._pulse: Pulse | None = None
         self._registering: set[asyncio.Task[None]] = set()
         self._registrations = 0
 
@@ -176,9 +176,9 @@ class _Duty:
             concurrency=options.concurrency,
             patience=options.patience,
         )
-        self._heart = await self._open.enter_async_context(
-            Heart(
-                publisher,
+        self._pulse = await self._open.enter_async_context(
+            Pulse(
+                self._url,
                 identity,
                 self._carrier,
                 body=ProcessBody(),
@@ -206,9 +206,9 @@ class _Duty:
 
     async def take_no_more(self) -> None:
         """Leave what waits to others; it goes back when the broker is told goodbye."""
-        if self._carrier is not None and self._heart is not None:
+        if self._carrier is not None and self._pulse is not None:
             self._carrier.gate.close()
-            self._heart.is_stopping = True
+            self._pulse.say_goodbye()
 
     async def end(self) -> None:
         """Finish what runs, say goodbye and disconnect."""
@@ -240,8 +240,8 @@ class _Duty:
 
     async def _say_goodbye(self) -> None:
         assert self._reporter is not None  # noqa: S101 # begin comes before
-        assert self._heart is not None  # noqa: S101
-        self._heart.beat()
+        assert self._pulse is not None  # noqa: S101
+        self._pulse.say_goodbye()
         goodbye = AgentDeregistered(
             agent_id=self._identity.agent_id, instance=self._identity.instance, reason="stopped"
         )

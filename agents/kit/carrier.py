@@ -93,7 +93,11 @@ class Carrier:
                 progress=held.progress,
                 state=held.state,
             )
-            for (run_id, task_id, epoch), held in self._held.items()
+            for (
+                run_id,
+                task_id,
+                epoch,
+            ), held in self._held.copy().items()  # the heart asks from a thread
         )
 
     async def take(self, taken: Taken, *, lane: Lane, queue: str) -> None:

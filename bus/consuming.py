@@ -10,7 +10,7 @@ from typing import cast
 import structlog
 from aio_pika import RobustConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from bus.connect import reconnect_interval
 from bus.messages import Delivery
@@ -95,12 +95,17 @@ class Consumer:
         *,
         prefetch: int,
         declare: Callable[[], Awaitable[None]] | None = None,
+        rank: int = 0,
     ) -> None:
-        """Take a connection; ``declare`` makes the queue exist, each time before it is consumed."""
+        """Take a connection; ``declare`` makes the queue exist where it does not.
+
+        Of several consumers, those of the highest ``rank`` are given messages first.
+        """
         self._connection = connection
         self.queue = queue
         self._prefetch = prefetch
         self._declare = declare
+        self._rank = rank
 
     async def groups(self, most: int) -> AsyncIterator[Group]:
         """Yield what has arrived, at most that many at a time, until cancelled.
@@ -142,13 +147,17 @@ class Consumer:
         channel: AbstractChannel = await transport.connection.channel()
         link = _Link(channel=channel)
         try:
-            if self._declare is not None:
-                await self._declare()
             closing = cast("asyncio.Future[object]", channel.closing)  # pyright: ignore[reportUnknownMemberType] # a bare Future
             closing.add_done_callback(lambda _: link.lose())
             channel.on_consumer_cancel_callbacks.add(lambda _: link.lose())
             await channel.basic_qos(prefetch_count=self._prefetch)
-            await channel.basic_consume(self.queue, link.arrive)
+            await channel.basic_consume(
+                self.queue, link.arrive, arguments={"x-priority": self._rank}
+            )
+        except ChannelNotFoundEntity:
+            if self._declare is not None:
+                await self._declare()
+            raise
         except BaseException:
             await _close(channel)
             raise

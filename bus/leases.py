@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -25,7 +25,16 @@ from domain.run_events import TaskLost
 
 log = structlog.get_logger(__name__)
 
-ACTOR = "taskloom.leases"
+ACTOR: Final = "taskloom.leases"
+
+_LOOKS: Final = 12
+"""How often in a lease it is looked whether anybody has fallen silent."""
+
+_AT_LEAST: Final = timedelta(seconds=1)
+"""How long attempts may go unjudged although all agents are heard."""
+
+_DEAF: Final = timedelta(seconds=0.6)
+"""How long an echo may take; after that it is us who hear nothing."""
 
 
 class Started(Protocol):
@@ -55,7 +64,11 @@ class Depths(Protocol):
 @dataclass(slots=True)
 class _Heard:
     since: datetime
+    echo: datetime
+    """When this process last heard itself."""
+
     agents: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    instances: dict[str, str] = field(default_factory=dict[str, str])
     attempts: dict[AttemptKey, datetime] = field(default_factory=dict[AttemptKey, datetime])
 
 
@@ -71,44 +84,76 @@ class LeaseKeeper:
         recorder: Recorder,
         clock: Clock,
         lease: timedelta,
+        is_echoed: bool = False,
     ) -> None:
+        """Take where to look; ``is_echoed`` says that somebody calls ``hear_itself``."""
         self._attempts = attempts
         self._presence = presence
         self._depths = depths
         self._recorder = recorder
         self._clock = clock
         self._lease = lease
-        self._heard = _Heard(clock.now())
+        self._is_echoed = is_echoed
+        self._heard = _Heard(clock.now(), clock.now())
+        self._judged_at = clock.now()
+        self._watchful_until = clock.now()
 
     def hear(self, heartbeat: Heartbeat) -> None:
         """Take note of a heartbeat."""
-        now = self._clock.now()
-        self._heard.agents[heartbeat.agent_id] = now
+        now, agent_id = self._clock.now(), heartbeat.agent_id
+        self._heard.agents[agent_id] = now
+        if self._heard.instances.setdefault(agent_id, heartbeat.instance) != heartbeat.instance:
+            self._heard.instances[agent_id] = heartbeat.instance
+            self._watchful_until = now + self._lease  # what its predecessor had runs out by then
         for task in heartbeat.tasks:
-            for agent_id in (heartbeat.agent_id, ANYBODY):
-                self._heard.attempts[(task.run_id, task.task_id, task.epoch, agent_id)] = now
+            for name in (agent_id, ANYBODY):
+                self._heard.attempts[(task.run_id, task.task_id, task.epoch, name)] = now
+
+    def hear_itself(self) -> None:
+        """Take note that what is said is heard; after a pause everybody is given as long again."""
+        now, heard = self._clock.now(), self._heard
+        missed = now - heard.echo
+        if abs(missed) > _DEAF:
+            log.info("leases.deaf", seconds=missed.total_seconds())
+            heard.since = max(min(heard.since, now), now - self._lease + min(missed, self._lease))
+        heard.echo = now
 
     async def run(self) -> None:
         """Judge again and again until cancelled."""
-        self._heard = _Heard(self._clock.now())
-        pause = self._lease.total_seconds() / 5
+        self._heard = _Heard(self._clock.now(), self._clock.now())
+        pause = self._lease.total_seconds() / _LOOKS
         while True:
             try:
                 await self._look_for_agents()
                 while True:
                     await asyncio.sleep(pause)
-                    await self.sweep()
+                    if self._is_worth_it():
+                        await self.sweep()
             except Unavailable as error:
                 log.warning("leases.wait", why=str(error))
                 await asyncio.sleep(pause)
 
     async def sweep(self) -> None:
         """Judge once."""
-        now = self._clock.now()
+        now = self._judged_at = self._clock.now()
         attempts = await self._attempts.started(before=now - self._lease)
         if attempts:
             await self._judge(attempts, now)
         self._forget(now)
+
+    def _is_worth_it(self) -> bool:
+        """Tell whether somebody has fallen silent, or nobody has looked for a while.
+
+        Agents that go on and leave one attempt out are rare: for them nobody has to read all
+        attempts ten times a second.
+        """
+        now = self._clock.now()
+        if self._is_echoed and abs(now - self._heard.echo) > _DEAF:
+            return False
+        silent_since = self._judged_at - self._lease
+        if any(silent_since < at <= now - self._lease for at in self._heard.agents.values()):
+            self._watchful_until = now + self._lease
+        return now <= self._watchful_until or now - self._judged_at >= _AT_LEAST
 
     def sightings(self) -> Sightings:
         """Return what heartbeats have shown."""
@@ -143,6 +188,11 @@ class LeaseKeeper:
         heard = self._heard
         heard.attempts = {key: at for key, at in heard.attempts.items() if at > old}
         heard.agents = {agent_id: at for agent_id, at in heard.agents.items() if at > old}
+        heard.instances = {
+            agent_id: instance
+            for agent_id, instance in heard.instances.items()
+            if agent_id in heard.agents
+        }
 
 
 def _lost(attempt: Attempt, now: datetime) -> Report[AnyReport]:

@@ -26,6 +26,7 @@ from domain.values import AgentId, AgentType, Epoch, Name, Role, RunId, TaskId, 
 log = structlog.get_logger(__name__)
 
 HEARTBEAT: Final = "agent.heartbeat"
+ECHO: Final = "keeper.echo"
 _LOOK_AGAIN = 5.0
 _LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
@@ -115,13 +116,17 @@ def decode_heartbeat(raw: bytes) -> Heartbeat:
         raise BadSchema(f"{pointer}: {first['msg']}") from error
 
 
-async def listen(connection: RobustConnection, hear: Hear) -> None:
+async def listen(
+    connection: RobustConnection, hear: Hear, *, echo: Callable[[bytes], None] | None = None
+) -> None:
     """Hear every heartbeat from now on, until the connection is closed for good.
+
+    ``echo`` hears what is said there only to know that one hears.
 
     The queue is exclusive and vanishes with the connection; whatever happens to it or to its
     binding, it is made again within seconds.
     """
-    listener = _Listener(connection, hear)
+    listener = _Listener(connection, hear, echo)
     with suppress(*_LOST):
         await listener.look_after()
     keeping = asyncio.create_task(listener.keep_listening(), name="signals")
@@ -129,9 +134,12 @@ async def listen(connection: RobustConnection, hear: Hear) -> None:
 
 
 class _Listener:
-    def __init__(self, connection: RobustConnection, hear: Hear) -> None:
+    def __init__(
+        self, connection: RobustConnection, hear: Hear, echo: Callable[[bytes], None] | None
+    ) -> None:
         self._connection = connection
         self._hear = hear
+        self._echo = echo
         self._channel: AbstractChannel | None = None
         self._queue = ""
         self._disturbed = asyncio.Event()
@@ -155,6 +163,8 @@ class _Listener:
             self._channel = await self._open()
         await self._channel.exchange_declare(SIGNALS, exchange_type="topic", durable=True)
         await self._channel.queue_bind(self._queue, SIGNALS, HEARTBEAT)
+        if self._echo is not None:
+            await self._channel.queue_bind(self._queue, SIGNALS, ECHO)
 
     async def _open(self) -> AbstractChannel:
         await self._connection.ready()
@@ -175,6 +185,9 @@ class _Listener:
         self._disturbed.set()
 
     async def _arrive(self, message: DeliveredMessage) -> None:
+        if message.routing_key == ECHO and self._echo is not None:
+            self._echo(message.body)
+            return
         try:
             heartbeat = decode_heartbeat(message.body)
         except Unreadable as refusal:

@@ -63,10 +63,10 @@ class Agents(_Part):
     concurrency: PositiveInt = 16
     """How many tasks one agent carries out at a time."""
 
-    heartbeat: PositiveFloat = 1.0
+    heartbeat: PositiveFloat = 0.3
     """Seconds between two heartbeats."""
 
-    lease: PositiveFloat = 5.0
+    lease: PositiveFloat = 1.2
     """Seconds without a heartbeat after which an agent's attempts are lost."""
 
     patience: PositiveFloat = 3.0

@@ -14,7 +14,7 @@ import structlog
 from aiormq.exceptions import AMQPError
 
 from agents.kit.carrier import Carrier
-from agents.kit.heart import Heart
+from agents.kit.heart import Body, Heart
 from agents.kit.identity import Identity
 from bus.connect import connect, reconnect_interval
 from bus.ports import Clock
@@ -39,6 +39,7 @@ class Pulse:
         identity: Identity,
         carrier: Carrier,
         *,
+        body: Body,
         interval: float,
         clock: Clock,
         patience: float = PATIENCE,
@@ -47,6 +48,7 @@ class Pulse:
         self._url = url
         self._identity = identity
         self._carrier = carrier
+        self._body = body
         self._interval = interval
         self._clock = clock
         self._patience = patience
@@ -106,6 +108,7 @@ class Pulse:
                     publisher,
                     self._identity,
                     self._carrier,
+                    body=self._body,
                     interval=self._interval,
                     clock=self._clock,
                 ) as self._heart:

@@ -7,6 +7,7 @@ only avoids waste: two at once would be slower, not wrong.
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -20,6 +21,7 @@ from bus.consuming import Consumer
 from bus.dead_letter_keeper import DeadLetterKeeper
 from bus.dead_letters import DeadLetters
 from bus.depths import BrokerDepths
+from bus.ears import Ears
 from bus.follower import Follower
 from bus.health import HealthKeeper
 from bus.inbox import Inbox
@@ -30,7 +32,6 @@ from bus.publishing import Publisher
 from bus.reactions import Reactions
 from bus.recorder import Recorder
 from bus.relay import Relay
-from bus.signals import Heartbeat, listen
 from bus.together import run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
 from domain.policies import Event
@@ -59,21 +60,57 @@ _LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 
 async def run(settings: Settings) -> None:
-    """Coordinate until cancelled."""
+    """Coordinate until cancelled.
+
+    Whatever takes time is ready before the lead is: connections, queues, and ears for heartbeats.
+    """
     async with AsyncExitStack() as stack:
+        url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
         store = await stack.enter_async_context(open_store(settings))
         pool = await stack.enter_async_context(open_pool(settings))
-        await store.lead("coordinator", lambda: _coordinate(settings, store, pool))
-
-
-async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConnectionPool) -> None:
-    url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
-    async with AsyncExitStack() as stack:
         publishing = await stack.enter_async_context(await connect(url, name="coordinator.publish"))
-        consuming = await stack.enter_async_context(await connect(url, name="coordinator.consume"))
+        hearing = await stack.enter_async_context(await connect(url, name="coordinator.hear"))
         broker = _Declared(publishing)
         await broker.everything()
         publisher = await stack.enter_async_context(Publisher(publishing))
+        ready = _Ready(
+            settings=settings,
+            store=store,
+            pool=pool,
+            broker=broker,
+            publisher=publisher,
+            depths=BrokerDepths(hearing),
+            ears=Ears(publisher),
+        )
+        await ready.ears.open(hearing)
+        await ready.attempts().prepare()
+        log.info("coordinator.ready")
+        await store.lead("coordinator", lambda: _coordinate(ready))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """What a coordinator has at hand before it leads."""
+
+    settings: Settings
+    store: PostgresStore
+    pool: AsyncConnectionPool
+    broker: "_Declared"
+    publisher: Publisher
+    depths: BrokerDepths
+    ears: Ears
+
+    def attempts(self) -> Runner:
+        """Return who keeps the view of open attempts."""
+        return Runner(
+            views=[ATTEMPTS], log=self.store.log(), store=PostgresViews(self.pool), pace=0.25
+        )
+
+
+async def _coordinate(ready: _Ready) -> None:
+    settings, store, pool, broker = ready.settings, ready.store, ready.pool, ready.broker
+    url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
+    async with await connect(url, name="coordinator.consume") as consuming:
         recorder = Recorder(store, SystemClock())
         breakers = Breakers(
             registry=BreakerRegistry(pool, store),
@@ -82,7 +119,7 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             fuse=settings.breakers,
         )
         await breakers.recall()
-        relay = Relay(publisher, broker.work, delay_of=breakers.delay_of)
+        relay = Relay(ready.publisher, broker.work, delay_of=breakers.delay_of)
         presence, lease = PresenceTable(pool), timedelta(seconds=settings.agents.lease)
         health = HealthKeeper(
             presence=presence,
@@ -91,38 +128,32 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             lease=lease,
             limits=settings.health,
         )
-        open_attempts, depths = OpenAttempts(pool, store), BrokerDepths(consuming)
+        open_attempts = OpenAttempts(pool, store)
         keeper = LeaseKeeper(
             attempts=open_attempts,
             presence=presence,
-            depths=depths,
+            depths=ready.depths,
             recorder=recorder,
             clock=SystemClock(),
             lease=lease,
+            is_echoed=True,
         )
         owed = OwedWork(
             attempts=open_attempts,
-            depths=depths,
+            depths=ready.depths,
             relay=relay,
             clock=SystemClock(),
             sightings=keeper.sightings,
             patience=timedelta(seconds=settings.agents.patience),
             holds_back=breakers.holds_back,
         )
-
-        def hear(heartbeat: Heartbeat) -> None:
-            keeper.hear(heartbeat)
-            health.hear(heartbeat)
-            breakers.hear(heartbeat)
-
-        await listen(consuming, hear)
         inbox = Inbox(
-            Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything),
+            Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything, rank=_now()),
             recorder,
-            DeadLetters(publisher, SystemClock()),
+            DeadLetters(ready.publisher, SystemClock()),
         )
         dead = DeadLetterKeeper(
-            Consumer(consuming, DEAD, prefetch=100, declare=broker.everything),
+            Consumer(consuming, DEAD, prefetch=100, declare=broker.everything, rank=_now()),
             DeadLetterTable(pool),
             SystemClock(),
         )
@@ -136,8 +167,6 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             Follower("relay", relay, events=store.log(), positions=store),
             Follower("reactions", react, events=store.log(), positions=store),
         ]
-        attempts = Runner(views=[ATTEMPTS], log=store.log(), store=PostgresViews(pool), pace=0.25)
-        await attempts.prepare()
         log.info("coordinator.leads")
         loops: Sequence[Loop] = (
             recorder,
@@ -147,11 +176,22 @@ async def _coordinate(settings: Settings, store: PostgresStore, pool: AsyncConne
             health,
             owed,
             breakers,
-            attempts,
+            ready.attempts(),
             broker,
+            ready.ears,
             *followers,
         )
-        await run_together(*(loop.run() for loop in loops))
+        hearers = (keeper.hear, health.hear, breakers.hear)
+        with ready.ears.listening(*hearers, echo=keeper.hear_itself):
+            await run_together(*(loop.run() for loop in loops))
+
+
+def _now() -> int:
+    """Return the rank of a consumer: who has taken the lead last is given messages first.
+
+    A leader that stands still has not left its queues; it must not get half of what comes.
+    """
+    return int(SystemClock().now().timestamp())
 
 
 class _Declared:

@@ -180,6 +180,42 @@ async def test_an_agent_that_never_registered_does_not_disturb_the_others(scene:
     assert await scene.epoch() == 2
 
 
+async def test_nobody_is_lost_while_the_keeper_itself_hears_nothing(scene: Scene) -> None:
+    scene.attempt()
+    scene.beat(("a", 1))
+    scene.clock.pass_by(LEASE * 3)
+    scene.keeper.hear_itself()
+    await scene.after(LEASE - 1)
+    assert await scene.epoch() == 1
+    await scene.after(2)
+    assert await scene.epoch() == 2
+
+
+async def test_a_pause_gives_everybody_as_long_again(scene: Scene) -> None:
+    scene.attempt()
+    for _ in range(int(LEASE) * 2 - 2):
+        scene.clock.pass_by(0.5)
+        scene.keeper.hear_itself()
+    scene.clock.pass_by(3)
+    scene.keeper.hear_itself()
+    await scene.after(2.5)
+    assert await scene.epoch() == 1
+    await scene.after(1)
+    assert await scene.epoch() == 2
+
+
+@pytest.mark.parametrize("hours", [-10, 10])
+async def test_a_clock_that_is_set_loses_nothing(scene: Scene, hours: int) -> None:
+    scene.attempt()
+    scene.beat(("a", 1))
+    scene.keeper.hear_itself()
+    scene.clock.pass_by(hours * 3600)
+    scene.keeper.hear_itself()
+    scene.beat(("a", 1))
+    await scene.after(LEASE - 1)
+    assert await scene.epoch() == 1
+
+
 async def test_sightings_are_forgotten_when_they_cannot_matter(scene: Scene) -> None:
     for number in range(50):
         scene.beat((f"t{number}", 1), agent_id=f"agent{number}")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bus.connect import connect
+from bus.ears import Ears
 from bus.messages import Message
 from bus.publishing import Publisher
 from bus.refusals import BadSchema, NotAnObject, Unreadable
@@ -82,3 +83,34 @@ async def test_a_listener_hears_on_whatever_happens_to_its_queue(vhost_url: str)
         lambda: not [t for t in asyncio.all_tasks() if t.get_name() == "signals"],
         "nobody listens any more",
     )
+
+
+async def test_ears_hear_themselves_and_nobody_who_only_sounds_like_them(vhost_url: str) -> None:
+    heard: list[Heartbeat] = []
+    echoes = [0, 0]
+
+    def count(number: int) -> None:
+        echoes[number] += 1
+
+    async with (
+        await connect(vhost_url, name="ears") as connection,
+        await connect(vhost_url, name="mouth") as mouth,
+        Publisher(mouth) as publisher,
+    ):
+        ours, others = Ears(publisher), Ears(publisher)
+        for ears in (ours, others):
+            await ears.open(connection)
+        talking = asyncio.create_task(ours.run())
+        with (
+            ours.listening(heard.append, echo=lambda: count(0)),
+            others.listening(echo=lambda: count(1)),
+        ):
+            await publisher.send(encode_heartbeat(BEAT, message_id="1"))
+            await until(lambda: echoes[0] >= 3 and heard == [BEAT], "echoes and a heartbeat")
+            async with mouth.channel() as channel:
+                await channel.exchange_delete(SIGNALS)
+            before = echoes[0]
+            await until(lambda: echoes[0] >= before + 3, "they hear again")
+        assert echoes[1] == 0
+        talking.cancel()
+        await asyncio.gather(talking, return_exceptions=True)

@@ -68,6 +68,10 @@ class Stack:
         process.popen.wait()
         process.popen = self._open(process.arguments, process.log)
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process."""
+        self._processes[name].popen.send_signal(number)
+
     def pause(self, name: str, *, seconds: float) -> None:
         """Let a process stand still for a while, as a machine does that swaps."""
         process = self._processes[name].popen

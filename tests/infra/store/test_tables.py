@@ -9,12 +9,14 @@ from psycopg_pool import AsyncConnectionPool
 from bus.refusals import BadSchema
 from bus.signals import Heartbeat, decode_heartbeat
 from domain.leases import WorkKind
+from domain.run_events import TaskDispatched
 from infra.chaos.proxy import Proxy, proxied
 from infra.store.attempts import OpenAttempts
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.presence import PresenceTable
 from infra.store.store import DatabaseUnavailable, PostgresStore
 from projections.attempts import ATTEMPTS
+from projections.postgres import PostgresViews
 from projections.runner import Runner
 from tests.support.making import RUN_ID, after, failed, requested, started, task
 from tests.support.recording import recorded
@@ -93,9 +95,12 @@ async def test_attempts_that_wait_are_counted_and_listed_by_when_they_are_due(
         run = requested(task("a"), task("b", "a"), task("c", agent="CAD"), task("d"))
         events = list(after(run, started("d"), failed("d")))
         dispatched = events.pop()
+        assert isinstance(dispatched, TaskDispatched)
+        rest = timedelta(seconds=dispatched.delay)
+        assert rest >= second
         await store.append([recorded(RUN_ID, n, each) for n, each in enumerate(events, start=1)])
         await store.append([recorded(RUN_ID, len(events) + 1, dispatched)])
-        runner = Runner(views=[ATTEMPTS], log=store.log(), pool=pool)
+        runner = Runner(views=[ATTEMPTS], log=store.log(), store=PostgresViews(pool))
         await runner.prepare()
         await runner.catch_up()
         attempts = OpenAttempts(pool, store)
@@ -109,13 +114,13 @@ async def test_attempts_that_wait_are_counted_and_listed_by_when_they_are_due(
         late = await attempts.late(before=AT + second, published=last)
         assert late == {("execution", "CAD", "normal"): 1, noop: 1}
         assert await attempts.late(before=AT, published=last) == {}
-        assert await attempts.late(before=AT + 2 * second, published=1) == {}
-        assert (await attempts.late(before=AT + 2 * second, published=last))[noop] == 2
-        assert await attempts.delayed(after=AT, beyond=0, published=last) == {1: 1}
-        assert await attempts.delayed(after=AT + second, beyond=0, published=last) == {}
+        assert await attempts.late(before=AT + rest + second, published=1) == {}
+        assert (await attempts.late(before=AT + rest + second, published=last))[noop] == 2
+        assert await attempts.delayed(after=AT, beyond=0, published=last) == {dispatched.delay: 1}
+        assert await attempts.delayed(after=AT + rest, beyond=0, published=last) == {}
         assert await attempts.delayed(after=AT, beyond=last, published=last) == {}
-        (again,) = await attempts.waiting_for(1, after=AT, beyond=0, published=last)
-        assert (again.task_id, again.epoch, again.due) == ("d", 2, AT + second)
+        (again,) = await attempts.waiting_for(dispatched.delay, after=AT, beyond=0, published=last)
+        assert (again.task_id, again.epoch, again.due) == ("d", 2, AT + rest)
 
         async def tasks_due(start: datetime, end: datetime, beyond: int = 0) -> list[str]:
             found = await attempts.waiting(
@@ -123,10 +128,10 @@ async def test_attempts_that_wait_are_counted_and_listed_by_when_they_are_due(
             )
             return [each.task_id for each in found]
 
-        assert await tasks_due(AT, AT + 2 * second) == ["a", "d"]
+        assert await tasks_due(AT, AT + rest + second) == ["a", "d"]
         assert await tasks_due(AT, AT + second) == ["a"]
-        assert await tasks_due(AT + second, AT + 2 * second) == ["d"]
-        assert await tasks_due(AT, AT + 2 * second, again.position - 1) == ["d"]
+        assert await tasks_due(AT + rest, AT + rest + second) == ["d"]
+        assert await tasks_due(AT, AT + rest + second, again.position - 1) == ["d"]
         (event,) = await attempts.work_of([again])
         assert event.event == dispatched
         assert event.position == again.position

@@ -50,6 +50,9 @@ class ExecutionRow:
     kind: RunKind
     revision: int
     priority: Priority
+    options: JsonObject
+    """How it is carried out: a ``RunOptions``."""
+
     status: RunStatus = "running"
     started_at: datetime
     updated_at: datetime
@@ -139,6 +142,7 @@ def _begun(event: RunStarted, recorded: Recorded[Event]) -> ExecutionRow:
         kind=event.kind,
         revision=event.revision,
         priority=event.priority,
+        options=event.options.model_dump(mode="json"),
         started_at=recorded.at,
         updated_at=recorded.at,
         total=len(event.tasks),
@@ -264,7 +268,8 @@ EXECUTIONS = View(
     key=("run_id",),
     columns="""
         run_id text collate "C", plan_id text, kind text not null, revision int not null,
-        priority text not null, status text not null, started_at timestamptz not null,
+        priority text not null, options jsonb not null, status text not null,
+        started_at timestamptz not null,
         updated_at timestamptz not null, ended_at timestamptz, total int not null,
         pending int not null, dispatched int not null, started int not null,
         completed int not null, failed int not null, skipped int not null,
@@ -318,9 +323,9 @@ async def list_executions(
     moment, run_id = before or (None, None)
     async with connection.cursor(row_factory=class_row(ExecutionRow)) as cursor:
         await cursor.execute(
-            "select run_id, plan_id, kind, revision, priority, status, started_at, updated_at,"
-            " ended_at, total, pending, dispatched, started, completed, failed, skipped, cancelled,"
-            " retries, losses, ignored, work_seconds, paused_at, checkpoints, reason, position"
+            "select run_id, plan_id, kind, revision, priority, options, status, started_at,"
+            " updated_at, ended_at, total, pending, dispatched, started, completed, failed,"
+            " skipped, cancelled, retries, losses, ignored, work_seconds, paused_at, checkpoints, reason, position"
             " from views.executions_2 where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
             " and (%(status)s::text is null or status = %(status)s)"
             " and (%(kind)s::text is null or kind = %(kind)s)"

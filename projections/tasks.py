@@ -51,7 +51,16 @@ class TaskRow:
     duration_seconds: float
     cost: float
     deliverable: bool
+    most_attempts: int
+    """How many attempts may fail before it fails itself."""
+
     status: TaskStatus = "pending"
+    is_waived: bool = False
+    """Whether a person said that it need not be done."""
+
+    instead: str | None = None
+    """The agent type that carries it out, where it is not its own."""
+
     epoch: int = 0
     """The current attempt; 0 before the first."""
 
@@ -120,6 +129,7 @@ def fold(
             duration_seconds=task.duration.total_seconds(),
             cost=task.cost,
             deliverable=task.deliverable,
+            most_attempts=task.retry.attempts,
             position=recorded.position,
         )
         yield (run_id, task.id), row
@@ -156,6 +166,7 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
             return changed(
                 row,
                 status="failed" if retry_in is None else "pending",
+                instead=event.next_agent or row.instead,
                 failures=row.failures + 1,
                 ended_at=at,
                 error_class=error_class,
@@ -173,7 +184,14 @@ def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
             )
         case TaskSkipped(because=because, reason=said):
             reason = said or "on request" if because is None else f"{because} did not end well"
-            return changed(row, status="skipped", ended_at=at, reason=reason, position=position)
+            return changed(
+                row,
+                status="skipped",
+                is_waived=event.is_waived,
+                ended_at=at,
+                reason=reason,
+                position=position,
+            )
         case TaskCancelled():
             return changed(row, status="cancelled", ended_at=at, position=position)
         case _:
@@ -184,6 +202,8 @@ def _reopened(row: TaskRow, position: int) -> TaskRow:
     return changed(
         row,
         status="pending",
+        is_waived=False,
+        instead=None,
         failures=0,
         losses=0,
         agent_id=None,
@@ -207,7 +227,8 @@ TASKS = View(
         kind text not null, name text not null, agent_type text not null, role text not null,
         action text not null, needs text[] not null, inputs jsonb not null,
         duration_seconds double precision not null, cost double precision not null,
-        deliverable boolean not null, status text not null, epoch int not null,
+        deliverable boolean not null, most_attempts int not null, status text not null,
+        is_waived boolean not null, instead text, epoch int not null,
         failures int not null, losses int not null, agent_id text, dispatched_at timestamptz,
         started_at timestamptz, ended_at timestamptz, result jsonb, error_class text, reason text,
         position bigint not null

@@ -325,7 +325,8 @@ async def list_executions(
         await cursor.execute(
             "select run_id, plan_id, kind, revision, priority, options, status, started_at,"
             " updated_at, ended_at, total, pending, dispatched, started, completed, failed,"
-            " skipped, cancelled, retries, losses, ignored, work_seconds, paused_at, checkpoints, reason, position"
+            " skipped, cancelled, retries, losses, ignored, work_seconds, paused_at, checkpoints,"
+            " reason, position"
             " from views.executions_2 where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
             " and (%(status)s::text is null or status = %(status)s)"
             " and (%(kind)s::text is null or kind = %(kind)s)"

@@ -35,6 +35,14 @@ class Work:
     plan_id: str | None = None
     progress: Progress = _unheard
 
+    @property
+    def key(self) -> str:
+        """The same for every attempt at the task, and for no other task.
+
+        Hand it to the outside with an effect, so that the outside can recognise a second attempt.
+        """
+        return f"{self.run_id}/{self.task_id}"
+
 
 Carry = Callable[[Work], Awaitable[JsonObject]]
 """Carries one action out and returns its result."""

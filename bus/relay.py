@@ -17,6 +17,7 @@ from bus.connect import reconnect_interval
 from bus.envelope import encode_recorded, encode_reference
 from bus.failpoints import reach
 from bus.messages import Message, Outcome
+from bus.orders import orders_of
 from bus.ports import Sender
 from bus.topology import EVENTS, RETRY, WORK, retry_key, work_key
 from domain.policies import Event
@@ -131,7 +132,7 @@ def messages_of(recorded: Recorded[Event], *, delay: int | None = None) -> list[
         type=recorded.event.type,
         mandatory=False,
     )
-    return [fact, *work_of(recorded, body, delay=delay)]
+    return [fact, *work_of(recorded, body, delay=delay), *orders_of(recorded)]
 
 
 def work_of(

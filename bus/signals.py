@@ -3,18 +3,15 @@
 They travel on ``taskloom.signals`` without confirmation that anybody heard them.
 """
 
-import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Final, Literal, TypeAlias, cast
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import structlog
 from aio_pika import RobustConnection
-from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import AMQPError
 from pydantic import Field, ValidationError
 
+from bus.listening import Arrive, listen_to
 from bus.messages import Message
 from bus.refusals import BadSchema, NotAnObject, Unreadable
 from bus.strict_json import loads_strict
@@ -27,8 +24,7 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT: Final = "agent.heartbeat"
 ECHO: Final = "keeper.echo"
-_LOOK_AGAIN = 5.0
-_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
+S = TypeVar("S", bound=Value)
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Load: TypeAlias = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
@@ -42,7 +38,8 @@ class HeldTask(Value):
     task_id: TaskId
     epoch: Epoch
     progress: Share = 0.0
-    state: Literal["waiting", "running"]
+    state: Literal["waiting", "claiming", "running"]
+    """Claiming: its start is reported, and its external effect waits until that is recorded."""
 
 
 class Dependency(Value):
@@ -105,92 +102,44 @@ def decode_heartbeat(raw: bytes) -> Heartbeat:
     Raises:
         Unreadable: It is none.
     """
+    return read_signal(raw, {HEARTBEAT: Heartbeat})
+
+
+def read_signal(raw: bytes, models: Mapping[str, type[S]]) -> S:
+    """Return the signal of one of some types that a message holds, whatever else it says.
+
+    Raises:
+        Unreadable: It holds none.
+    """
     said = loads_strict(raw)
     if not isinstance(said, dict):
-        raise NotAnObject("the heartbeat is JSON, but not an object")
+        raise NotAnObject("the signal is JSON, but not an object")
+    model = models.get(str(said.get("type")))
+    if model is None:
+        raise BadSchema(f"/type: is {said.get('type')!r}, not one of {', '.join(sorted(models))}")
     try:
-        return validate_tolerantly(Heartbeat, said)
+        return validate_tolerantly(model, said)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         pointer = "".join(f"/{part}" for part in first["loc"])
         raise BadSchema(f"{pointer}: {first['msg']}") from error
 
 
-async def listen(
-    connection: RobustConnection, hear: Hear, *, echo: Callable[[bytes], None] | None = None
-) -> None:
+async def listen(connection: RobustConnection, hear: Hear, *, echo: Arrive | None = None) -> None:
     """Hear every heartbeat from now on, until the connection is closed for good.
 
     ``echo`` hears what is said there only to know that one hears.
-
-    The queue is exclusive and vanishes with the connection; whatever happens to it or to its
-    binding, it is made again within seconds.
     """
-    listener = _Listener(connection, hear, echo)
-    with suppress(*_LOST):
-        await listener.look_after()
-    keeping = asyncio.create_task(listener.keep_listening(), name="signals")
-    asyncio.ensure_future(connection.closed()).add_done_callback(lambda _: keeping.cancel())
 
-
-class _Listener:
-    def __init__(
-        self, connection: RobustConnection, hear: Hear, echo: Callable[[bytes], None] | None
-    ) -> None:
-        self._connection = connection
-        self._hear = hear
-        self._echo = echo
-        self._channel: AbstractChannel | None = None
-        self._queue = ""
-        self._disturbed = asyncio.Event()
-
-    async def keep_listening(self) -> None:
-        while True:
-            # Not wait_for: in Python 3.11 it forgets a cancellation that comes with the event.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_AGAIN):
-                    await self._disturbed.wait()
-            self._disturbed.clear()
-            try:
-                await self.look_after()
-            except _LOST as error:
-                log.warning("signals.wait", why=str(error))
-                await asyncio.sleep(0.2)
-                self._disturbed.set()
-
-    async def look_after(self) -> None:
-        if self._channel is None or self._channel.is_closed:
-            self._channel = await self._open()
-        await self._channel.exchange_declare(SIGNALS, exchange_type="topic", durable=True)
-        await self._channel.queue_bind(self._queue, SIGNALS, HEARTBEAT)
-        if self._echo is not None:
-            await self._channel.queue_bind(self._queue, SIGNALS, ECHO)
-
-    async def _open(self) -> AbstractChannel:
-        await self._connection.ready()
-        transport = self._connection.transport
-        if transport is None:
-            raise ConnectionError("the connection is being made")
-        channel: AbstractChannel = await transport.connection.channel()
-        closing = cast("asyncio.Future[object]", channel.closing)  # pyright: ignore[reportUnknownMemberType] # a bare Future
-        closing.add_done_callback(lambda _: self._disturbed.set())
-        channel.on_consumer_cancel_callbacks.add(lambda _: self._start_over())
-        declared = await channel.queue_declare(exclusive=True, auto_delete=True)
-        self._queue = declared.queue or ""
-        await channel.basic_consume(self._queue, self._arrive, no_ack=True)
-        return channel
-
-    def _start_over(self) -> None:
-        self._channel = None
-        self._disturbed.set()
-
-    async def _arrive(self, message: DeliveredMessage) -> None:
-        if message.routing_key == ECHO and self._echo is not None:
-            self._echo(message.body)
-            return
+    def arrive(raw: bytes) -> None:
         try:
-            heartbeat = decode_heartbeat(message.body)
+            heartbeat = decode_heartbeat(raw)
         except Unreadable as refusal:
             log.warning("signals.unreadable", code=refusal.code, why=str(refusal))
             return
-        self._hear(heartbeat)
+        hear(heartbeat)
+
+    heard: dict[str, Arrive] = {HEARTBEAT: arrive}
+    if echo is not None:
+        heard[ECHO] = echo
+    await listen_to(heard, connection=connection)

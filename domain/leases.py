@@ -29,6 +29,9 @@ class Attempt:
     position: int
     """Where the log holds the event that dispatched it."""
 
+    lease: timedelta | None = None
+    """How long its agent may be silent, where it is not what agents may in general."""
+
     @property
     def due(self) -> datetime:
         """When it came into its state, or will be there for agents to take."""
@@ -80,6 +83,7 @@ def is_lost(
     While reports still wait to be recorded (``has_backlog``), an agent that is alive is believed:
     the result may be among them.
     """
+    lease = attempt.lease or lease
     heard = sightings.agents.get(attempt.agent_id or "", sightings.since)
     is_alive = now - heard <= lease
     return now - _proof(attempt, sightings) > lease and not (is_alive and has_backlog)

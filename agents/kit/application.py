@@ -32,8 +32,11 @@ from agents.kit.identity import Identity, identify
 from agents.kit.pulse import Pulse
 from agents.kit.reporter import Reporter
 from bus.connect import CONNECT_TIMEOUT, connect, reconnect_interval, with_heartbeat
+from bus.listening import listen_to
+from bus.orders import decode_order, order_key, order_queue
 from bus.ports import Clock, SystemClock
 from bus.publishing import Publisher
+from bus.refusals import Unreadable
 from bus.together import end
 from bus.topology import LANES, WORK, Queue, declare_work, work_queues
 from domain.agent import AgentDeregistered, AgentRegistered, Capacity
@@ -176,6 +179,11 @@ class _Duty:
             concurrency=options.concurrency,
             patience=options.patience,
         )
+        await listen_to(
+            {order_key(identity.agent_id): self._obey},
+            connection=connection,
+            queue=order_queue(identity.role, identity.agent_type, identity.agent_id),
+        )
         self._pulse = await self._open.enter_async_context(
             Pulse(
                 self._url,
@@ -197,6 +205,13 @@ class _Duty:
             await self._carrier.take(taken, lane=lane, queue=queue.name)
 
         return take
+
+    def _obey(self, raw: bytes) -> None:
+        assert self._carrier is not None  # noqa: S101 # it is there before anybody listens
+        try:
+            self._carrier.obey(decode_order(raw))
+        except Unreadable as refusal:
+            log.warning("order.unreadable", code=refusal.code, why=str(refusal))
 
     async def register_soon(self) -> None:
         """Introduce the agent, now or when the broker is back."""

@@ -1,15 +1,14 @@
 """The life of one piece of work at an agent: taken, reported as started, acked, carried out."""
 
 import asyncio
-import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 import structlog
 
 from agents.agent import Agent, CannotBeDone, TryAgain, Work
 from agents.kit.ended import Attempt, Ended
 from agents.kit.gate import Gate
+from agents.kit.held import Held
 from agents.kit.identity import Identity
 from agents.kit.outcome import completed, failed
 from agents.kit.reporter import Reporter
@@ -17,17 +16,27 @@ from bus.dead_letters import Origin
 from bus.envelope import decode_recorded
 from bus.failpoints import reach
 from bus.messages import Message
+from bus.orders import Order
 from bus.ports import Taken
 from bus.signals import HeldTask
 from domain.errors import Refused
 from domain.health import FAULTS
 from domain.recorded import Recorded
-from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStarted
+from domain.run_events import (
+    TaskCompleted,
+    TaskDispatched,
+    TaskFailed,
+    TaskStarted,
+    TaskStopped,
+)
 from domain.values import Lane
 
 log = structlog.get_logger(__name__)
 
 _WORK = {"task.dispatched": TaskDispatched}
+
+ASK_AGAIN: Final = 2.0
+"""Seconds after which a claim that nobody has granted or refused is reported again."""
 
 
 class ForeignWork(Refused):
@@ -36,28 +45,13 @@ class ForeignWork(Refused):
     code = "foreign-work"
 
 
-@dataclass(slots=True)
-class Held:
-    """An attempt in hand."""
-
-    delivery: Taken
-    """The latest delivery of it: an earlier one may belong to a connection that is gone."""
-
-    state: Literal["waiting", "running"] = "waiting"
-    progress: float = 0.0
-
-    def advance(self, progress: float) -> None:
-        """Take note of the progress; what is no number tells nothing."""
-        if not math.isnan(progress):  # it would make every heartbeat fail, and cost every lease
-            self.progress = min(max(float(progress), 0.0), 1.0)
-
-
 class Carrier:
     """Takes deliveries and carries the work out, so many at once.
 
     A delivery is acked as soon as its start is reported, so that hours of work do not hold it open;
     from there on the lease counts, which heartbeats renew. An attempt that is delivered again while
-    it is in hand is not carried out twice, and one that has ended is reported again.
+    it is in hand is not carried out twice, and one that has ended is reported again. An external
+    effect begins only when the recorded start was granted.
     """
 
     def __init__(
@@ -118,6 +112,16 @@ class Carrier:
         else:
             await self._begin(attempt, recorded, taken, lane)
 
+    def obey(self, order: Order) -> None:
+        """Do what is ordered of an attempt, if it is in hand."""
+        held = self._held.get((order.run_id, order.task_id, order.epoch))
+        if held is None:
+            return
+        if order.type == "task.grant":
+            held.granted.set()
+        else:
+            held.stop()
+
     async def drain(self, grace: float) -> None:
         """Wait so many seconds for what runs, and leave the rest to its lease."""
         if not self._running:
@@ -144,11 +148,14 @@ class Carrier:
                 if not self.gate.is_closed:  # else it goes back with its channel, and not to us
                     await held.delivery.give_back()
                 return
-            held.state = "running"
+            if held.is_stopped:
+                held.delivery.ack()
+                return
+            held.state = "running" if recorded.event.effect == "none" else "claiming"
             await self._report(self._started(recorded.event), recorded)
             reach("carrier.before_ack")
             held.delivery.ack()
-            running = asyncio.create_task(self._carry(attempt, recorded, held))
+            running = held.running = asyncio.create_task(self._carry(attempt, recorded, held))
             is_running = True
             self._running.add(running)
             running.add_done_callback(self._running.discard)
@@ -160,6 +167,8 @@ class Carrier:
         self, attempt: Attempt, recorded: Recorded[TaskDispatched], held: Held
     ) -> None:
         try:
+            if held.state == "claiming":
+                await self._claim(recorded, held)
             reach("carrier.before_effect")
             began = asyncio.get_running_loop().time()
             body = await self._attempt(recorded.event, held)
@@ -170,8 +179,22 @@ class Carrier:
             self.failed += not is_done
             self.faults += isinstance(body, TaskFailed) and body.error_class in FAULTS
             self._ended.remember(attempt, await self._report(body, recorded))
+        except asyncio.CancelledError:
+            if not held.is_stopped:
+                raise
+            self._ended.remember(attempt, await self._report(self._stopped(recorded), recorded))
         finally:
             self._let_go(attempt, has_place=True)
+
+    async def _claim(self, recorded: Recorded[TaskDispatched], held: Held) -> None:
+        """Wait until the recorded start entitles us to the effect; else we are told to stop."""
+        while not held.granted.is_set():
+            try:
+                async with asyncio.timeout(ASK_AGAIN):
+                    await held.granted.wait()
+            except TimeoutError:
+                await self._report(self._started(recorded.event), recorded)
+        held.state = "running"
 
     async def _attempt(self, task: TaskDispatched, held: Held) -> TaskCompleted | TaskFailed:
         work = Work(
@@ -202,7 +225,9 @@ class Carrier:
         return completed(task, agent_id, result)
 
     async def _report(
-        self, body: TaskStarted | TaskCompleted | TaskFailed, because: Recorded[TaskDispatched]
+        self,
+        body: TaskStarted | TaskCompleted | TaskFailed | TaskStopped,
+        because: Recorded[TaskDispatched],
     ) -> Message:
         origin = f"{body.run_id}/{body.task_id}/{body.epoch}"
         message = self._reporter.report(body, origin=origin, because=because)
@@ -211,6 +236,16 @@ class Carrier:
 
     def _started(self, task: TaskDispatched) -> TaskStarted:
         return TaskStarted(
+            run_id=task.run_id,
+            task_id=task.task_id,
+            epoch=task.epoch,
+            agent_id=self._identity.agent_id,
+        )
+
+    def _stopped(self, recorded: Recorded[TaskDispatched]) -> TaskStopped:
+        task = recorded.event
+        log.info("task.stopped", run=task.run_id, task=task.task_id, epoch=task.epoch)
+        return TaskStopped(
             run_id=task.run_id,
             task_id=task.task_id,
             epoch=task.epoch,

@@ -24,6 +24,7 @@ from bus.depths import BrokerDepths
 from bus.ears import Ears
 from bus.follower import Follower
 from bus.health import HealthKeeper
+from bus.holders import HoldersCheck
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
 from bus.owed import OwedWork
@@ -32,6 +33,7 @@ from bus.publishing import Publisher
 from bus.reactions import Reactions
 from bus.recorder import Recorder
 from bus.relay import Relay
+from bus.timekeeper import Timekeeper
 from bus.together import run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
 from domain.policies import Event
@@ -147,6 +149,8 @@ async def _coordinate(ready: _Ready) -> None:
             patience=timedelta(seconds=settings.agents.patience),
             holds_back=breakers.holds_back,
         )
+        holders = HoldersCheck(open_attempts, ready.publisher, SystemClock())
+        timekeeper = Timekeeper(open_attempts, recorder, SystemClock())
         inbox = Inbox(
             Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything, rank=_now()),
             recorder,
@@ -173,6 +177,8 @@ async def _coordinate(ready: _Ready) -> None:
             inbox,
             dead,
             keeper,
+            holders,
+            timekeeper,
             health,
             owed,
             breakers,
@@ -181,7 +187,7 @@ async def _coordinate(ready: _Ready) -> None:
             ready.ears,
             *followers,
         )
-        hearers = (keeper.hear, health.hear, breakers.hear)
+        hearers = (keeper.hear, holders.hear, health.hear, breakers.hear)
         with ready.ears.listening(*hearers, echo=keeper.hear_itself):
             await run_together(*(loop.run() for loop in loops))
 

@@ -1,10 +1,11 @@
 """The open attempts, as the lease keeper asks for them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg_pool import AsyncConnectionPool
 
+from bus.timekeeper import Overdue
 from domain.leases import Attempt, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -17,7 +18,9 @@ from projections.attempts import (
     count_late,
     list_attempts,
     list_delayed,
+    list_due,
     list_late,
+    read_attempts,
 )
 
 AT_ONCE = 500
@@ -90,6 +93,28 @@ class OpenAttempts:
             )
         return [_attempt(row) for row in rows]
 
+    async def overdue(self, *, now: datetime, limit: int) -> Sequence[Overdue]:
+        """Return the attempts whose timeout has struck, the longest overdue first."""
+        async with connection_of(self._pool) as connection:
+            rows = await list_due(connection, now=now, limit=limit)
+        return [
+            Overdue(
+                run_id=row.run_id,
+                task_id=row.task_id,
+                epoch=row.epoch,
+                agent_id=row.agent_id,
+                timeout=row.timeout,
+            )
+            for row in rows
+            if row.timeout is not None
+        ]
+
+    async def at(self, tasks: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Attempt]:
+        """Return the open attempt at each task that has one."""
+        async with connection_of(self._pool) as connection:
+            rows = await read_attempts(connection, tasks)
+        return {(row.run_id, row.task_id): _attempt(row) for row in rows}
+
     async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
         """Return the events that dispatched attempts."""
         return await self._store.read_at([attempt.position for attempt in attempts])
@@ -108,4 +133,5 @@ def _attempt(row: AttemptRow) -> Attempt:
         lane=row.lane,
         delay=row.delay,
         position=row.position,
+        lease=None if row.lease_seconds is None else timedelta(seconds=row.lease_seconds),
     )

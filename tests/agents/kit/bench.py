@@ -31,6 +31,7 @@ class Bench:
         self.reports: list[Report[Value]] = []
         self.heartbeats: list[Heartbeat] = []
         self.dead: list[tuple[bytes, dict[str, object]]] = []
+        self.orders = 0
 
     async def dispatch(
         self, task_id: str, *, epoch: int = 1, lane: Lane = "normal", **changes: object
@@ -70,6 +71,10 @@ class Bench:
                 exchange=WORK, key=key, body=body, message_id=message_id, type="task.dispatched"
             )
         )
+
+    async def tell(self, signal: Message) -> None:
+        """Send a signal, and return when the broker has it."""
+        assert await self._publisher.send(signal) == "confirmed"
 
     def said(self, kind: type[Value]) -> list[str]:
         """Return the tasks of which something was said, in order."""

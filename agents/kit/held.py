@@ -1,0 +1,40 @@
+"""An attempt that an agent has in hand, and what it has been told about it."""
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bus.ports import Taken
+
+
+@dataclass(slots=True)
+class Held:
+    """An attempt in hand."""
+
+    delivery: Taken
+    """The latest delivery of it: an earlier one may belong to a connection that is gone."""
+
+    state: Literal["waiting", "claiming", "running"] = "waiting"
+    progress: float = 0.0
+    running: asyncio.Task[None] | None = None
+    """What carries it out, once it has begun."""
+
+    is_stopped: bool = False
+    """Whether the agent was told to let go of it."""
+
+    granted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its external effect may begin."""
+
+    def advance(self, progress: float) -> None:
+        """Take note of the progress; what is no number tells nothing."""
+        if not math.isnan(progress):  # it would make every heartbeat fail, and cost every lease
+            self.progress = min(max(float(progress), 0.0), 1.0)
+
+    def stop(self) -> None:
+        """Let go of it, as far as what carries it out can be cancelled."""
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        if self.running is not None:
+            self.running.cancel()

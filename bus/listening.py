@@ -1,0 +1,98 @@
+"""Listens to signals: an exclusive queue that vanishes with its connection, and is made again.
+
+Whatever happens to the queue or to its binding, it is there again within seconds. What was said
+meanwhile is missed.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, TypeAlias, cast
+from uuid import uuid4
+
+import structlog
+from aio_pika import RobustConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import AMQPError
+
+from bus.topology import SIGNALS
+
+log = structlog.get_logger(__name__)
+
+_LOOK_AGAIN: Final = 5.0
+_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
+
+Arrive: TypeAlias = Callable[[bytes], None]
+
+
+async def listen_to(
+    heard: Mapping[str, Arrive], *, connection: RobustConnection, queue: str = ""
+) -> None:
+    """Hear every signal under some keys from now on, until the connection is closed for good.
+
+    ``queue`` is what the name of the queue begins with, for who may use no other. Who gives one
+    may not make the exchange either, and waits until somebody else has.
+    """
+    listener = _Listener(connection, heard, queue=queue)
+    with suppress(*_LOST):
+        await listener.look_after()
+    keeping = asyncio.create_task(listener.keep_listening(), name="signals")
+    asyncio.ensure_future(connection.closed()).add_done_callback(lambda _: keeping.cancel())
+
+
+class _Listener:
+    def __init__(
+        self, connection: RobustConnection, heard: Mapping[str, Arrive], *, queue: str
+    ) -> None:
+        self._connection = connection
+        self._heard = heard
+        self._prefix = queue
+        self._channel: AbstractChannel | None = None
+        self._queue = ""
+        self._disturbed = asyncio.Event()
+
+    async def keep_listening(self) -> None:
+        while True:
+            # Not wait_for: in Python 3.11 it forgets a cancellation that comes with the event.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN):
+                    await self._disturbed.wait()
+            self._disturbed.clear()
+            try:
+                await self.look_after()
+            except _LOST as error:
+                log.warning("signals.wait", why=str(error))
+                await asyncio.sleep(0.2)
+                self._disturbed.set()
+
+    async def look_after(self) -> None:
+        if self._channel is None or self._channel.is_closed:
+            self._channel = await self._open()
+        if not self._prefix:
+            await self._channel.exchange_declare(SIGNALS, exchange_type="topic", durable=True)
+        for key in self._heard:
+            await self._channel.queue_bind(self._queue, SIGNALS, key)
+
+    async def _open(self) -> AbstractChannel:
+        await self._connection.ready()
+        transport = self._connection.transport
+        if transport is None:
+            raise ConnectionError("the connection is being made")
+        channel: AbstractChannel = await transport.connection.channel()
+        closing = cast("asyncio.Future[object]", channel.closing)  # pyright: ignore[reportUnknownMemberType] # a bare Future
+        closing.add_done_callback(lambda _: self._disturbed.set())
+        channel.on_consumer_cancel_callbacks.add(lambda _: self._start_over())
+        # Another name each time: the broker may hold on to the one before for a while.
+        name = f"{self._prefix}.{uuid4().hex[:8]}" if self._prefix else ""
+        declared = await channel.queue_declare(name, exclusive=True, auto_delete=True)
+        self._queue = declared.queue or ""
+        await channel.basic_consume(self._queue, self._arrive, no_ack=True)
+        return channel
+
+    def _start_over(self) -> None:
+        self._channel = None
+        self._disturbed.set()
+
+    async def _arrive(self, message: DeliveredMessage) -> None:
+        if hear := self._heard.get(message.routing_key or ""):
+            hear(message.body)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from bus.leases import DEAF
 from bus.ports import Clock
 from bus.recorder import Recorder
 from bus.signals import Heartbeat
@@ -27,6 +28,9 @@ log = structlog.get_logger(__name__)
 ACTOR = "taskloom.health"
 
 _LONGEST_REASON = 4_000
+
+_PACE = 0.5
+"""Seconds between two looks at least."""
 
 
 class Presence(Protocol):
@@ -63,12 +67,16 @@ class HealthKeeper:
         clock: Clock,
         lease: timedelta,
         limits: Limits | None = None,
+        is_echoed: bool = False,
     ) -> None:
+        """Take where to look; ``is_echoed`` says that somebody calls ``hear_itself``."""
         self._presence = presence
         self._recorder = recorder
         self._clock = clock
         self._lease = lease
         self._limits = limits or Limits()
+        self._is_echoed = is_echoed
+        self._echo = clock.now()
         self._heard = _Heard()
 
     def hear(self, heartbeat: Heartbeat) -> None:
@@ -84,10 +92,20 @@ class HealthKeeper:
         heard.awaited.pop(heartbeat.agent_id, None)
         heard.news[heartbeat.agent_id] = heartbeat
 
+    def hear_itself(self) -> None:
+        """Take note that what is said is heard; after a pause everybody begins anew."""
+        now = self._clock.now()
+        if abs(now - self._echo) > DEAF:
+            for track in self._heard.tracks.values():
+                track.begin_anew(now)
+            self._heard.awaited = dict.fromkeys(self._heard.awaited, now)
+        self._echo = now
+
     async def run(self) -> None:
         """Judge again and again until cancelled."""
         self._heard = _Heard()
-        pause = self._lease.total_seconds() / 5
+        self._echo = self._clock.now()
+        pause = max(self._lease.total_seconds() / 5, _PACE)
         while True:
             try:
                 await self._look_for_agents()
@@ -104,6 +122,8 @@ class HealthKeeper:
         news, self._heard.news = self._heard.news, {}
         if news:
             await self._presence.seen(list(news.values()), now)
+        if self._is_echoed and abs(now - self._echo) > DEAF:
+            return
         self._judge(now)
         await self._tell(now)
         self._forget(now)

@@ -33,7 +33,7 @@ _LOOKS: Final = 12
 _AT_LEAST: Final = timedelta(seconds=1)
 """How long attempts may go unjudged although all agents are heard."""
 
-_DEAF: Final = timedelta(seconds=0.6)
+DEAF: Final = timedelta(seconds=0.6)
 """How long an echo may take; after that it is us who hear nothing."""
 
 
@@ -113,7 +113,7 @@ class LeaseKeeper:
         """Take note that what is said is heard; after a pause everybody is given as long again."""
         now, heard = self._clock.now(), self._heard
         missed = now - heard.echo
-        if abs(missed) > _DEAF:
+        if abs(missed) > DEAF:
             log.info("leases.deaf", seconds=missed.total_seconds())
             heard.since = max(min(heard.since, now), now - self._lease + min(missed, self._lease))
         heard.echo = now
@@ -148,7 +148,7 @@ class LeaseKeeper:
         attempts ten times a second.
         """
         now = self._clock.now()
-        if self._is_echoed and abs(now - self._heard.echo) > _DEAF:
+        if self._is_echoed and abs(now - self._heard.echo) > DEAF:
             return False
         silent_since = self._judged_at - self._lease
         if any(silent_since < at <= now - self._lease for at in self._heard.agents.values()):

@@ -60,6 +60,12 @@ class Track:
         if not self.samples or now - self.samples[-1].at >= step:
             self.samples.append(self._sample())
 
+    def begin_anew(self, now: datetime) -> None:
+        """Forget what was missed while nobody could hear it."""
+        self.at = now
+        self.samples.clear()
+        self.samples.append(self._sample())
+
     def observed(self, now: datetime, *, limits: Limits, usual_seconds: float | None) -> Observed:
         """Return what was seen of it within the window."""
         first, last = self._since(now, limits.window), self._sample()

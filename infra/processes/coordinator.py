@@ -129,6 +129,7 @@ async def _coordinate(ready: _Ready) -> None:
             clock=SystemClock(),
             lease=lease,
             limits=settings.health,
+            is_echoed=True,
         )
         open_attempts = OpenAttempts(pool, store)
         keeper = LeaseKeeper(
@@ -187,8 +188,13 @@ async def _coordinate(ready: _Ready) -> None:
             ready.ears,
             *followers,
         )
+
+        def hear_itself() -> None:
+            keeper.hear_itself()
+            health.hear_itself()
+
         hearers = (keeper.hear, holders.hear, health.hear, breakers.hear)
-        with ready.ears.listening(*hearers, echo=keeper.hear_itself):
+        with ready.ears.listening(*hearers, echo=hear_itself):
             await run_together(*(loop.run() for loop in loops))
 
 

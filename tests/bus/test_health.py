@@ -233,6 +233,28 @@ async def test_an_agent_that_is_much_slower_than_its_peers_is_degraded(scene: Sc
     assert (await scene.agent("bob")).health == "healthy"
 
 
+async def test_while_the_keeper_hears_not_even_itself_nobody_is_silent(scene: Scene) -> None:
+    keeper = HealthKeeper(
+        presence=scene.presence,
+        recorder=scene.recorder,
+        clock=scene.clock,
+        lease=timedelta(seconds=LEASE),
+        is_echoed=True,
+    )
+    keeper.hear(heartbeat("ann"))
+    scene.clock.pass_by(LEASE * 3)
+    await keeper.sweep()
+    keeper.hear_itself()
+    for _ in range(int(LEASE * 2)):
+        await keeper.sweep()
+        scene.clock.pass_by(0.5)
+        keeper.hear_itself()
+    assert scene.types("agent:ann") == ["agent.registered"]
+    scene.clock.pass_by(0.5)
+    await keeper.sweep()
+    assert (await scene.agent()).health == "offline"
+
+
 async def test_agents_are_forgotten_when_they_have_been_offline_for_long(scene: Scene) -> None:
     for number in range(50):
         scene.beat(f"agent{number}")

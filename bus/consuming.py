@@ -51,11 +51,10 @@ class _Link:
         self.something.set()
 
     def take(self, most: int) -> Sequence[Delivery]:
-        """Return the next deliveries; one that comes again is returned alone."""
+        """Return the next deliveries: either all for the first time, or all again."""
         taken = [self.arrived.popleft()]
-        if taken[0].is_redelivered:
-            return taken
-        while self.arrived and len(taken) < most and not self.arrived[0].is_redelivered:
+        is_again = taken[0].is_redelivered
+        while self.arrived and len(taken) < most and self.arrived[0].is_redelivered == is_again:
             taken.append(self.arrived.popleft())
         return taken
 
@@ -71,6 +70,10 @@ class Group:
 
     deliveries: Sequence[Delivery]
     link: _Link = field(repr=False)
+
+    def apart(self) -> "Sequence[Group]":
+        """Return each delivery as a group of its own, to be answered in their order."""
+        return [Group(deliveries=[each], link=self.link) for each in self.deliveries]
 
     async def ack(self) -> None:
         """Acknowledge these deliveries and every one before them.
@@ -110,8 +113,7 @@ class Consumer:
     async def groups(self, most: int) -> AsyncIterator[Group]:
         """Yield what has arrived, at most that many at a time, until cancelled.
 
-        A delivery that comes again is yielded alone: if it is what killed its last reader, it kills
-        nobody else's work.
+        What comes again is yielded apart from what is new: one of it may have killed its reader.
         """
         while True:
             try:

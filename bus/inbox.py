@@ -2,11 +2,14 @@
 
 Decoding goes ahead while the recorder commits. A group is acknowledged as a whole, in order, when
 each of its messages is recorded or lies with the dead letters; until then the broker keeps it.
+What is delivered again may have killed its reader: it is entered in a ledger before it is read.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -17,6 +20,7 @@ from bus.messages import Delivery
 from bus.ports import Group, Source
 from bus.properties import check_agreement, check_properties
 from bus.recorder import Outcome, Recorder
+from bus.suspects import MOST, KillsItsReader, Ledger, fingerprint
 from bus.together import run_together
 from domain.deciders import PUBLIC_REPORTS
 from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
@@ -24,6 +28,8 @@ from domain.policies import AnyReport
 from domain.recorded import Report
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 AHEAD = 4
 """How many groups are decoded before the oldest is answered."""
@@ -41,17 +47,30 @@ class _Open:
     group: Group
     heard: Sequence[_Heard]
     answers: Sequence[asyncio.Future[Outcome]]
+    suspects: Sequence[str]
+    """What was entered in the ledger for it."""
 
 
 class Inbox:
     """Feeds one queue of reports to the recorder."""
 
     def __init__(
-        self, source: Source, recorder: Recorder, dead_letters: DeadLetters, *, group: int = 500
+        self,
+        source: Source,
+        recorder: Recorder,
+        dead_letters: DeadLetters,
+        *,
+        ledger: Ledger | None = None,
+        group: int = 500,
     ) -> None:
+        """Take where reports come from and go to.
+
+        Without a ledger, what is delivered again is read one by one.
+        """
         self._source = source
         self._recorder = recorder
         self._dead_letters = dead_letters
+        self._ledger = ledger
         self._group = group
         self._open: asyncio.Queue[_Open] = asyncio.Queue(AHEAD)
 
@@ -62,16 +81,48 @@ class Inbox:
     async def _take(self) -> None:
         async for group in self._source.groups(self._group):
             reach("inbox.after_receive")
-            is_suspect = group.deliveries[0].is_redelivered
-            if is_suspect:
-                await self._open.join()
-            heard = [hear(delivery) for delivery in group.deliveries]
-            answers = self._recorder.record_all(
-                each.report for each in heard if each.report is not None
-            )
-            await self._open.put(_Open(group, heard, answers))
-            if is_suspect:
-                await self._open.join()
+            if not group.deliveries[0].is_redelivered:
+                await self._read(group)
+                continue
+            await self._open.join()
+            if self._ledger is None:
+                for one in group.apart():
+                    await self._read(one)
+                    await self._open.join()
+            else:
+                await self._suspect(group, self._ledger)
+
+    async def _suspect(self, group: Group, ledger: Ledger) -> None:
+        """Read what is delivered again so that, if it kills, it shows what it was."""
+        names = [fingerprint(delivery) for delivery in group.deliveries]
+        entries = await _insist_on(lambda: ledger.entries(names))
+        if not entries:
+            await _insist_on(lambda: ledger.enter(names))
+            await self._read(group, suspects=names)
+            await self._open.join()
+            return
+        for one, name in zip(group.apart(), names, strict=True):
+            deaths = entries.get(name, 0)
+            if deaths >= MOST:
+                await self._bury(one, KillsItsReader(deaths))
+                await _insist_on(partial(ledger.clear, [name]))
+                continue
+            await _insist_on(partial(ledger.enter, [name]))
+            await self._read(one, suspects=[name])
+            await self._open.join()
+
+    async def _bury(self, group: Group, refusal: Refused) -> None:
+        log.error("inbox.buries", code=refusal.code, why=str(refusal))
+        refused = [(delivery, refusal) for delivery in group.deliveries]
+        await self._dead_letters.send(refused, queue=self._source.queue)
+        await group.ack()
+
+    async def _read(self, group: Group, *, suspects: Sequence[str] = ()) -> None:
+        heard = [hear(delivery) for delivery in group.deliveries]
+        answers = self._recorder.record_all(
+            each.report for each in heard if each.report is not None
+        )
+        await self._open.put(_Open(group, heard, answers, suspects))
 
     async def _answer(self) -> None:
         while True:
@@ -84,6 +135,8 @@ class Inbox:
         refused = [(h.delivery, h.refusal) for h in opened.heard if h.refusal is not None]
         if refused:
             await self._dead_letters.send(refused, queue=self._source.queue)
+        if opened.suspects and (ledger := self._ledger) is not None:
+            await _insist_on(lambda: ledger.clear(opened.suspects))
         reach("inbox.before_ack")
         await opened.group.ack()
         reach("inbox.after_ack")
@@ -118,6 +171,16 @@ class Inbox:
             answers = self._recorder.record_all(
                 heard.report for heard in owed if heard.report is not None
             )
+
+
+async def _insist_on(question: Callable[[], Awaitable[T]]) -> T:
+    """Ask the database until it answers."""
+    while True:
+        try:
+            return await question()
+        except Unavailable as error:
+            log.warning("inbox.waits", why=str(error))
+            await asyncio.sleep(0.2)
 
 
 def hear(delivery: Delivery) -> _Heard:

@@ -98,7 +98,11 @@ class Group(Protocol):
 
     @property
     def deliveries(self) -> Sequence[Delivery]:
-        """What was delivered, in order."""
+        """What was delivered, in order: all of it for the first time, or all of it again."""
+        ...
+
+    def apart(self) -> "Sequence[Group]":
+        """Return each delivery as a group of its own, to be answered in their order."""
         ...
 
     async def ack(self) -> None:

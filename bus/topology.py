@@ -26,14 +26,14 @@ LANES: tuple[Lane, ...] = ("critical", "high", "normal", "low")
 PLANNING_TYPES: tuple[AgentType, ...] = ("META_PLANNER", "META", "CAD", "SIM", "COMP", "SUPP")
 EXECUTION_TYPES: tuple[AgentType, ...] = ("META", "CAD", "SIM", "COMP", "SUPP", "NOOP")
 
-_FEW = 20
-"""How often a message may come back before it is a dead letter, instead of a broker's default."""
-
 _MANY = 1_000
-"""The same for work: agents that are busy for long or stop give it back, which is not its fault."""
+"""How often work may come back: agents that are busy for long or stop give it back, which is not
+its fault."""
 
 _NO_LIMIT = 1_000_000
-"""RabbitMQ 4 drops after 20 returns when nothing is said, and 3.10 has no word for never."""
+"""RabbitMQ 4 drops after 20 returns when nothing is said, and 3.10 has no word for never.
+
+Reports come back by the hundred when their reader dies; which one it was is found otherwise."""
 
 _DECLARE_TIMEOUT = 10.0
 
@@ -127,7 +127,7 @@ def topology(
                 purpose="reports on their way to the recorder",
                 source=REPORTS,
                 keys=("#",),
-                arguments=_quorum(dead_letters_to=DEAD, limit=_FEW),
+                arguments=_quorum(dead_letters_to=DEAD, limit=_NO_LIMIT),
             ),
             Queue(
                 name=DEAD,

@@ -46,6 +46,7 @@ from infra.store.breakers import BreakerRegistry
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.presence import PresenceTable
 from infra.store.store import PostgresStore
+from infra.store.suspects import SuspectTable
 from projections.attempts import ATTEMPTS
 from projections.postgres import PostgresViews
 from projections.runner import Runner
@@ -156,6 +157,7 @@ async def _coordinate(ready: _Ready) -> None:
             Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything, rank=_now()),
             recorder,
             DeadLetters(ready.publisher, SystemClock()),
+            ledger=SuspectTable(pool),
         )
         dead = DeadLetterKeeper(
             Consumer(consuming, DEAD, prefetch=100, declare=broker.everything, rank=_now()),

@@ -15,6 +15,7 @@ from infra.store.attempts import OpenAttempts
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.presence import PresenceTable
 from infra.store.store import DatabaseUnavailable, PostgresStore
+from infra.store.suspects import SuspectTable
 from projections.attempts import ATTEMPTS
 from projections.postgres import PostgresViews
 from projections.runner import Runner
@@ -66,6 +67,19 @@ async def test_without_the_database_every_table_is_unavailable(
     ):
         with pytest.raises(DatabaseUnavailable):
             await question
+
+
+async def test_a_message_is_in_the_ledger_from_before_it_is_read_until_it_is_answered(
+    database: str,
+) -> None:
+    pool: AsyncConnectionPool = AsyncConnectionPool(database, open=False)
+    async with pool:
+        ledger = SuspectTable(pool)
+        await ledger.enter(["a", "b", "b"])
+        await ledger.enter(["b"])
+        assert await ledger.entries(["a", "b", "c"]) == {"a": 1, "b": 2}
+        await ledger.clear(["a", "c"])
+        assert await ledger.entries(["a", "b", "c"]) == {"b": 2}
 
 
 async def test_the_smallest_and_the_largest_heartbeat_can_be_kept(database: str) -> None:

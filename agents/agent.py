@@ -6,13 +6,24 @@ and anything unforeseen lead to another attempt as far as the task's policy allo
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from domain.circuits import Fuse
 from domain.errors import Refused, Unavailable
 from domain.values import AgentType, JsonObject, Role
 
 Progress = Callable[[float], None]
 """Tells how much of the work is done, from 0 to 1. It never blocks."""
+
+
+Using = Callable[[str], AbstractAsyncContextManager[None]]
+"""Stands around the use of something that may fail by itself, such as another system."""
+
+
+def _trusting(_: str) -> AbstractAsyncContextManager[None]:
+    """Let everything be used, as in a REPL."""
+    return nullcontext()
 
 
 def _unheard(_: float) -> None:
@@ -34,6 +45,11 @@ class Work:
 
     plan_id: str | None = None
     progress: Progress = _unheard
+    dependency: Using = _trusting
+    """``async with work.dependency("erp"):`` around what asks another system.
+
+    Failures inside count for that system. When there are too many, it is left alone for a while,
+    and whoever needs it fails at once with ``TryAgain``."""
 
     @property
     def key(self) -> str:
@@ -70,6 +86,9 @@ class Agent:
     """The functions by the action they carry out; ``*`` takes every other action."""
 
     capabilities: tuple[str, ...] = ()
+    fuses: Mapping[str, Fuse] = field(default_factory=dict[str, Fuse])
+    """When a dependency is left alone, by its name, where it is not as usual."""
+
     version: str = "1"
 
     def carries(self, action: str) -> Carry:

@@ -28,6 +28,7 @@ from agents.agent import Agent
 from agents.kit.acks import Acks, Delivered
 from agents.kit.body import ProcessBody
 from agents.kit.carrier import Carrier
+from agents.kit.dependencies import Dependencies
 from agents.kit.identity import Identity, identify
 from agents.kit.pulse import Pulse
 from agents.kit.reporter import Reporter
@@ -178,6 +179,7 @@ class _Duty:
             self._reporter,
             concurrency=options.concurrency,
             patience=options.patience,
+            dependencies=Dependencies(self._agent.fuses, clock=self._clock),
         )
         await listen_to(
             {order_key(identity.agent_id): self._obey},

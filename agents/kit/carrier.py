@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from agents.agent import Agent, CannotBeDone, TryAgain, Work
+from agents.kit.dependencies import Dependencies
 from agents.kit.ended import Attempt, Ended
 from agents.kit.gate import Gate
 from agents.kit.held import Held
@@ -17,7 +18,7 @@ from bus.envelope import decode_recorded
 from bus.failpoints import reach
 from bus.messages import Message
 from bus.orders import Order
-from bus.ports import Taken
+from bus.ports import SystemClock, Taken
 from bus.signals import HeldTask
 from domain.errors import Refused
 from domain.health import FAULTS
@@ -62,9 +63,11 @@ class Carrier:
         *,
         concurrency: int,
         patience: float,
+        dependencies: Dependencies | None = None,
     ) -> None:
         """Take an agent; after ``patience`` seconds a delivery without a place goes back."""
         self._agent = agent
+        self.dependencies = dependencies or Dependencies(agent.fuses, clock=SystemClock())
         self._identity = identity
         self._reporter = reporter
         self._patience = patience
@@ -207,6 +210,7 @@ class Carrier:
             inputs=task.inputs,
             plan_id=task.plan_id,
             progress=held.advance,
+            dependency=self.dependencies.using,
         )
         agent_id = self._identity.agent_id
         try:

@@ -91,6 +91,7 @@ class Heart:
             faults=self._carrier.faults,
             busy_seconds=self._carrier.busy_seconds,
             interval=self._interval,
+            dependencies=self._carrier.dependencies.lacking(),
         )
 
     def _lifecycle(self) -> Lifecycle:

@@ -14,6 +14,7 @@ from agents.agent import Agent, CannotBeDone, TryAgain, Work
 from agents.kit.application import Options, run_until
 from bus.publishing import Unroutable
 from bus.topology import REPORTS
+from domain.circuits import Fuse
 from domain.run_events import TaskCompleted, TaskFailed, TaskStarted
 from domain.values import JsonObject
 from tests.agents.kit.bench import Bench, bench
@@ -250,6 +251,27 @@ async def test_heartbeats_tell_what_is_to_be_judged(vhost_url: str) -> None:
     assert (beat.completed, beat.failed, beat.faults, beat.interval) == (1, 2, 1, 0.05)
     assert beat.busy_seconds is not None
     assert 0.15 <= beat.busy_seconds < 5
+
+
+async def test_heartbeats_name_what_the_agent_lacks(vhost_url: str) -> None:
+    async def act(work: Work) -> JsonObject:
+        async with work.dependency("erp"):
+            raise ConnectionError("connection refused")
+
+    agent = Agent(type="TEST", actions={"act": act}, fuses={"erp": Fuse(least_failures=2)})
+    async with bench(vhost_url) as here, Running(agent, vhost_url):
+        for name in ("a", "b", "c"):
+            await here.dispatch(name)
+            await until(lambda name=name: name in here.said(TaskFailed), "it fails")  # type: ignore[misc] # bound on purpose
+        await until(
+            lambda: bool(here.heartbeats and here.heartbeats[-1].dependencies), "it is told"
+        )
+        (erp,) = here.heartbeats[-1].dependencies
+    assert (erp.name, erp.state) == ("erp", "open")
+    last = here.reports[-1] if isinstance(here.reports[-1].body, TaskFailed) else here.reports[-2]
+    assert isinstance(last.body, TaskFailed)
+    assert last.body.error_class == "transient"
+    assert "erp is left alone until" in last.body.reason
 
 
 async def test_progress_that_is_no_number_does_not_stop_the_heart(vhost_url: str) -> None:

@@ -89,6 +89,9 @@ class Agent:
     fuses: Mapping[str, Fuse] = field(default_factory=dict[str, Fuse])
     """When a dependency is left alone, by its name, where it is not as usual."""
 
+    concurrency: int | None = None
+    """How many tasks one process of it may carry out at once, if that is few."""
+
     version: str = "1"
 
     def carries(self, action: str) -> Carry:

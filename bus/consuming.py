@@ -10,9 +10,10 @@ from typing import cast
 import structlog
 from aio_pika import RobustConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from bus.connect import reconnect_interval
+from bus.lost import LOST, telling_loss
 from bus.messages import Delivery
 from bus.properties import Properties
 
@@ -20,8 +21,6 @@ log = structlog.get_logger(__name__)
 
 _PATIENCE = 5.0
 """Seconds of silence after which a consumer begins anew."""
-
-_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,7 +83,7 @@ class Group:
         self.link.answered = last
         try:
             await self.link.channel.basic_ack(last, multiple=True, wait=False)
-        except _LOST:
+        except LOST:
             log.warning("ack.lost", deliveries=len(self.deliveries))
 
 
@@ -117,8 +116,9 @@ class Consumer:
         """
         while True:
             try:
-                link = await self._open()
-            except _LOST as error:
+                with telling_loss():
+                    link = await self._open()
+            except LOST as error:
                 log.warning("consumer.waits", queue=self.queue, why=str(error))
                 await asyncio.sleep(reconnect_interval())
                 continue
@@ -167,7 +167,7 @@ class Consumer:
 
 
 async def _close(channel: AbstractChannel) -> None:
-    with suppress(*_LOST):
+    with suppress(*LOST), telling_loss():
         await channel.close()
 
 

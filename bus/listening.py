@@ -13,14 +13,13 @@ from uuid import uuid4
 import structlog
 from aio_pika import RobustConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import AMQPError
 
+from bus.lost import LOST, telling_loss
 from bus.topology import SIGNALS
 
 log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN: Final = 5.0
-_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 Arrive: TypeAlias = Callable[[bytes], None]
 
@@ -34,7 +33,7 @@ async def listen_to(
     may not make the exchange either, and waits until somebody else has.
     """
     listener = _Listener(connection, heard, queue=queue)
-    with suppress(*_LOST):
+    with suppress(*LOST), telling_loss():
         await listener.look_after()
     keeping = asyncio.create_task(listener.keep_listening(), name="signals")
     asyncio.ensure_future(connection.closed()).add_done_callback(lambda _: keeping.cancel())
@@ -59,8 +58,9 @@ class _Listener:
                     await self._disturbed.wait()
             self._disturbed.clear()
             try:
-                await self.look_after()
-            except _LOST as error:
+                with telling_loss():
+                    await self.look_after()
+            except LOST as error:
                 log.warning("signals.wait", why=str(error))
                 await asyncio.sleep(0.2)
                 self._disturbed.set()

@@ -1,35 +1,27 @@
-"""The application around an agent: a FastStream app with a subscriber for each lane."""
+"""The application around an agent: a FastStream app, from the first connection to the goodbye."""
 
 import asyncio
 import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import cast
 
 import structlog
 from aiormq.exceptions import ChannelAccessRefused
-from faststream import AckPolicy, FastStream
+from faststream import FastStream
 from faststream.rabbit import (
     Channel,
-    ExchangeType,
-    QueueType,
     RabbitBroker,
-    RabbitExchange,
-    RabbitMessage,
-    RabbitQueue,
 )
-from faststream.rabbit.schemas.queue import QuorumQueueArgs
 
 from agents.agent import Agent
-from agents.kit.acks import Acks, Delivered
 from agents.kit.body import ProcessBody
 from agents.kit.carrier import Carrier
 from agents.kit.dependencies import Dependencies
 from agents.kit.identity import Identity, identify
+from agents.kit.lanes import Lanes
 from agents.kit.pulse import Pulse
 from agents.kit.reporter import Reporter
 from bus.connect import CONNECT_TIMEOUT, connect, reconnect_interval, with_heartbeat
@@ -39,9 +31,8 @@ from bus.ports import Clock, SystemClock
 from bus.publishing import Publisher
 from bus.refusals import Unreadable
 from bus.together import end
-from bus.topology import LANES, WORK, Queue, declare_work, work_queues
+from bus.topology import declare_work
 from domain.agent import AgentDeregistered, AgentRegistered, Capacity
-from domain.values import Lane
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +44,10 @@ class Options:
     """How an agent is run; times in seconds."""
 
     concurrency: int = 16
-    """How many tasks it carries out at once."""
+    """How many tasks it carries out at once; what the agent itself says can only lower it."""
+
+    is_backup: bool = False
+    """Whether it takes only what the others of its type are too busy for, or gone."""
 
     heartbeat: float = 0.3
     """Between two heartbeats."""
@@ -63,6 +57,9 @@ class Options:
 
     patience: float = 60.0
     """For work that waits for a place here, before it goes back to agents that may have one."""
+
+    look: float = 3.0
+    """Between two looks at the queues that are silent: the second finds what does not come."""
 
 
 async def run(
@@ -107,38 +104,18 @@ async def run_until(
 def build(agent: Agent, *, identity: Identity, url: str, options: Options) -> FastStream:
     """Return the application; starting it starts the agent."""
     duty = _Duty(agent, identity, url, options, SystemClock())
-    broker = RabbitBroker(
-        with_heartbeat(url, name=f"{identity.agent_id} takes"),
-        timeout=CONNECT_TIMEOUT,
-        fail_fast=False,
-        reconnect_interval=reconnect_interval(),
-        default_channel=Channel(prefetch_count=options.concurrency),
-        on_reconnected=[lambda _: duty.register_soon()],
-        graceful_timeout=_GOODBYE,
-        apply_types=False,
-        logger=logging.getLogger(__name__),
-        log_level=logging.DEBUG,
-    )
-    for lane, queue in zip(LANES, work_queues(agent.role, agent.type), strict=True):
-        broker.subscriber(
-            _declared(queue),
-            RabbitExchange(WORK, type=ExchangeType.TOPIC, durable=True),
-            ack_policy=AckPolicy.MANUAL,
-            decoder=_as_it_is,
-            no_reply=True,
-        )(duty.taker(lane, queue))
     return FastStream(
-        broker,
+        duty.broker,
         logger=None,
         on_startup=[duty.begin],
-        after_startup=[duty.register_soon],
+        after_startup=[duty.subscribe, duty.register_soon],
         on_shutdown=[duty.take_no_more],
         after_shutdown=[duty.end],
     )
 
 
 class _Duty:
-    """What surrounds the subscribers from the first connection to the goodbye."""
+    """What surrounds the subscribers, from the first connection to the goodbye."""
 
     def __init__(
         self, agent: Agent, identity: Identity, url: str, options: Options, clock: Clock
@@ -148,11 +125,24 @@ class _Duty:
         self._url = url
         self._options = options
         self._clock = clock
+        self._concurrency = min(options.concurrency, agent.concurrency or options.concurrency)
+        self.broker = RabbitBroker(
+            with_heartbeat(url, name=f"{identity.agent_id} takes"),
+            timeout=CONNECT_TIMEOUT,
+            fail_fast=False,
+            reconnect_interval=reconnect_interval(),
+            default_channel=Channel(prefetch_count=self._concurrency),
+            on_reconnected=[lambda _: self.register_soon()],
+            graceful_timeout=_GOODBYE,
+            apply_types=False,
+            logger=logging.getLogger(__name__),
+            log_level=logging.DEBUG,
+        )
         self._open = AsyncExitStack()
-        self._acks = Acks()
         self._carrier: Carrier | None = None
         self._reporter: Reporter | None = None
         self._pulse: Pulse | None = None
+        self._lanes: Lanes | None = None
         self._registering: set[asyncio.Task[None]] = set()
         self._registrations = 0
 
@@ -177,9 +167,17 @@ class _Duty:
             self._agent,
             identity,
             self._reporter,
-            concurrency=options.concurrency,
+            concurrency=self._concurrency,
             patience=options.patience,
             dependencies=Dependencies(self._agent.fuses, clock=self._clock),
+        )
+        self._lanes = Lanes(
+            self.broker,
+            identity,
+            self._carrier,
+            restore=restore,
+            look=options.look,
+            is_backup=options.is_backup,
         )
         await listen_to(
             {order_key(identity.agent_id): self._obey},
@@ -197,16 +195,10 @@ class _Duty:
             )
         )
 
-    def taker(self, lane: Lane, queue: Queue) -> Callable[[RabbitMessage], Awaitable[None]]:
-        """Return the subscriber of one lane."""
-        acks = self._acks
-
-        async def take(message: RabbitMessage) -> None:
-            assert self._carrier is not None  # noqa: S101 # begin comes before the first delivery
-            taken = Delivered(message.raw_message, acks)
-            await self._carrier.take(taken, lane=lane, queue=queue.name)
-
-        return take
+    async def subscribe(self) -> None:
+        """Take work, from now on or when the broker is back."""
+        assert self._lanes is not None  # noqa: S101 # begin comes before
+        await self._lanes.open()
 
     def _obey(self, raw: bytes) -> None:
         assert self._carrier is not None  # noqa: S101 # it is there before anybody listens
@@ -226,6 +218,8 @@ class _Duty:
         if self._carrier is not None and self._pulse is not None:
             self._carrier.gate.close()
             self._pulse.say_goodbye()
+        if self._lanes is not None:
+            await self._lanes.close()
 
     async def end(self) -> None:
         """Finish what runs, say goodbye and disconnect."""
@@ -247,8 +241,13 @@ class _Duty:
             agent_type=agent.type,
             role=agent.role,
             capabilities=agent.capabilities or tuple(sorted(set(agent.actions) - {"*"})),
-            capacity=Capacity(max_concurrent_tasks=self._options.concurrency),
-            metadata={"version": agent.version, "host": socket.gethostname(), "pid": os.getpid()},
+            capacity=Capacity(max_concurrent_tasks=self._concurrency),
+            metadata={
+                "version": agent.version,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "backup": self._options.is_backup,
+            },
             instance=self._identity.instance,
         )
         # Each time with an id of its own: meanwhile somebody may have taken us for gone.
@@ -264,20 +263,3 @@ class _Duty:
         )
         report = self._reporter.report(goodbye, origin=self._identity.agent_id)
         await self._reporter.insist(report)
-
-
-def _declared(queue: Queue) -> RabbitQueue:
-    """Return a queue as FastStream declares it: the same as the topology has it."""
-    arguments = {name: x for name, x in queue.arguments.items() if name != "x-queue-type"}
-    return RabbitQueue(
-        queue.name,
-        queue_type=QueueType.QUORUM,
-        durable=True,
-        routing_key=queue.keys[0],
-        arguments=cast("QuorumQueueArgs", arguments),
-    )
-
-
-async def _as_it_is(message: RabbitMessage) -> RabbitMessage:
-    """Leave the body to our own strict reader."""
-    return message

@@ -31,6 +31,11 @@ class Gate:
         """How many places are taken."""
         return self.places - self._free
 
+    @property
+    def has_room(self) -> bool:
+        """Whether whoever comes now has a place at once."""
+        return self._free > 0
+
     async def enter(self, lane: Lane, *, patience: float) -> bool:
         """Wait for a place, at most so many seconds; return whether there is one."""
         if self.is_closed:

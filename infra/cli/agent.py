@@ -18,6 +18,10 @@ def agent(
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="How many tasks it carries out at a time.")
     ] = None,
+    backup: Annotated[
+        bool,
+        typer.Option("--backup", help="Take only what the others of its type are too busy for."),
+    ] = False,
 ) -> None:
     """Run one agent until it is told to end; what it has in hand it finishes first.
 
@@ -39,6 +43,7 @@ def agent(
         concurrency=concurrency or settings.agents.concurrency,
         heartbeat=settings.agents.heartbeat,
         grace=settings.agents.grace,
+        is_backup=backup,
     )
     running = address.read(settings.state_dir)
     url = settings.amqp.url or (running.amqp_url if running else None)

@@ -1,51 +1,20 @@
 """A running agent on a real broker, seen from the broker's side."""
 
 import asyncio
-import gc
 import math
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
-from aio_pika import RobustConnection
 
 from agents.agent import Agent, CannotBeDone, TryAgain, Work
-from agents.kit.application import Options, run_until
 from bus.publishing import Unroutable
 from bus.topology import REPORTS
 from domain.circuits import Fuse
 from domain.run_events import TaskCompleted, TaskFailed, TaskStarted
 from domain.values import JsonObject
-from tests.agents.kit.bench import Bench, bench
+from tests.agents.kit.bench import bench
+from tests.agents.kit.running import Running, cut, echo
 from tests.support.waiting import until
-
-Act = Callable[[Work], Awaitable[JsonObject]]
-
-
-class Running:
-    def __init__(self, act: Act | Agent, url: str, **options: float) -> None:
-        agent = act if isinstance(act, Agent) else Agent(type="TEST", actions={"act": act})
-        settings = replace(Options(heartbeat=0.05, grace=5), **options)  # type: ignore[arg-type]
-        self.stop = asyncio.Event()
-        self.task = asyncio.create_task(
-            run_until(self.stop, agent, url=url, agent_id="test_worker_001", options=settings)
-        )
-
-    async def end(self) -> None:
-        self.stop.set()
-        async with asyncio.timeout(20):
-            await self.task
-
-    async def __aenter__(self) -> "Running":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.end()
-
-
-async def echo(work: Work) -> JsonObject:
-    return {"params": work.params, "inputs": dict(work.inputs)}
 
 
 async def test_a_task_is_started_and_completed_under_its_story(vhost_url: str) -> None:
@@ -386,17 +355,8 @@ async def test_an_agent_that_lost_its_connection_goes_on_and_registers_again(
         await here.dispatch("a")
         await here.dispatch("b")
         await until(lambda: carried == ["a"], "one runs")
-        await cut(here, "test_worker_001 takes")
+        await cut("test_worker_001 takes")
         await until(lambda: here.types().count("agent.registered") == 2, "it registers again")
         go.set()
         await until(lambda: sorted(here.said(TaskCompleted)) == ["a", "b"], "both are completed")
     assert carried == ["a", "b"]
-
-
-async def cut(here: Bench, name: str) -> None:
-    """Cut the connections of that name, as a broken network would."""
-    for found in gc.get_objects():
-        if not isinstance(found, RobustConnection) or found.is_closed:
-            continue
-        if found.url.query.get("name") == name and found.transport is not None:
-            await found.transport.connection.close(ConnectionError("cut"))

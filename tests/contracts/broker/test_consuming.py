@@ -90,6 +90,30 @@ async def test_a_consumer_of_higher_priority_comes_first(client: Client, kind: s
 
 
 @type_of
+async def test_a_consumer_below_the_others_gets_what_they_are_too_busy_for(
+    client: Client, kind: str
+) -> None:
+    channel = await client.channel()
+    queue = await client.queue(channel, x_queue_type=kind)
+    below = await consume(await same(client, queue.name, prefetch=10), arguments={"x-priority": -1})
+    others_channel = await client.channel(prefetch=2)
+    others = await consume(await others_channel.get_queue(queue.name))
+    await publish(channel, queue.name, b"0", b"1")
+    taken = [await arrival(others) for _ in range(2)]
+    assert await is_quiet(below)
+    await publish(channel, queue.name, b"2")
+    assert await bodies(below, 1) == [b"2"]
+    for message in taken:
+        await message.ack()
+    await publish(channel, queue.name, b"3")
+    assert await bodies(others, 1) == [b"3"]
+    await others_channel.close()
+    assert await bodies(below, 1) == [b"3"]
+    await publish(channel, queue.name, b"4")
+    assert await bodies(below, 1) == [b"4"]
+
+
+@type_of
 async def test_of_single_active_consumers_the_next_takes_over(client: Client, kind: str) -> None:
     channel = await client.channel()
     queue = await client.queue(channel, x_queue_type=kind, x_single_active_consumer=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, cast
 
 from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
+from bus.depths import WorkDepths
 from bus.ports import Clock, Log
 from bus.recorder import Outcome
 from domain.policies import AnyReport
@@ -38,6 +39,12 @@ class Deps:
     started_at: datetime
     probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
     """Further components of the health report, by their names: ``message_bus``, ``migrations``."""
+
+    depths: WorkDepths | None = None
+    """Asks the broker what its queues hold; None where there is nobody to ask."""
+
+    lease: timedelta = timedelta(seconds=1.2)
+    """How long an agent may be silent before its attempts are lost."""
 
     most_behind: int = 10_000
     """By how many positions a view may lag behind the log before the API is not ready."""

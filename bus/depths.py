@@ -1,12 +1,24 @@
 """How many messages wait in a queue, asked of the broker itself."""
 
-from aio_pika import RobustConnection
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from itertools import islice
+from typing import Final, Protocol
+
+from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from bus.owed import Depth
 from bus.topology import REPORTS, RETRY, WORK, work_key
 from domain.errors import Unavailable
 from domain.leases import WorkKind
+
+MOST_ASKED: Final = 20
+"""How many queues are asked for one answer."""
+
+IN_TIME: Final = 2.0
+"""Seconds that the broker has for all of them."""
 
 
 class BrokerUnavailable(Unavailable):
@@ -21,7 +33,7 @@ class BrokerUnavailable(Unavailable):
 class BrokerDepths:
     """Asks over a channel of its own each time: asking for a queue that is gone closes it."""
 
-    def __init__(self, connection: RobustConnection) -> None:
+    def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
 
     async def reports(self) -> int:
@@ -50,3 +62,25 @@ class BrokerDepths:
         except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
             raise BrokerUnavailable(error) from error
         return Depth(ready=declared.message_count or 0, consumers=declared.consumer_count or 0)
+
+
+class WorkDepths(Protocol):
+    """How many messages wait in the queues of work."""
+
+    async def work(self, kind: WorkKind) -> Depth:
+        """Return what the queue of a kind of work holds."""
+        ...
+
+
+async def work_depths(
+    depths: WorkDepths | None, kinds: Iterable[WorkKind]
+) -> Mapping[WorkKind, Depth]:
+    """Return what queues of work hold, as far as the broker says so in time."""
+    found: dict[WorkKind, Depth] = {}
+    if depths is None:
+        return found
+    with suppress(Unavailable, TimeoutError):
+        async with asyncio.timeout(IN_TIME):
+            for kind in islice(kinds, MOST_ASKED):
+                found[kind] = await depths.work(kind)
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from domain.errors import Refused
 from domain.graph import check
@@ -23,6 +24,9 @@ from domain.run_steering import checkpoint_if_due
 from domain.tasks import Task
 from domain.teams import TEAMS
 from domain.values import AgentType, JsonObject
+
+UNKNOWN_OUTCOME: Final = "whether its effect happened is unknown"
+"""What the reason of a failure says where nobody knows what became of an external effect."""
 
 _TOO_LONG: Mapping[Timeout, str] = {
     "start": "no agent started it within",
@@ -186,10 +190,7 @@ def _is_unknown(task: Task, state: TaskState) -> bool:
 
 
 def _unknown(failed: TaskFailed, why: str) -> TaskFailed:
-    reason = (
-        f"{why}, and whether its effect happened is unknown:"
-        " look outside, then retry or skip the task"
-    )
+    reason = f"{why}, and {UNKNOWN_OUTCOME}: look outside, then retry or skip the task"
     return failed.model_copy(update={"error_class": "critical", "reason": reason})
 
 

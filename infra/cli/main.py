@@ -22,6 +22,7 @@ from infra.cli import (
     serve,
     up,
     version,
+    why,
 )
 from infra.cli.exits import Exit
 
@@ -41,6 +42,7 @@ app.command()(replay.replay)
 app.add_typer(events.app, name="events")
 app.add_typer(projection.app, name="projection")
 app.add_typer(dlq.app, name="dlq")
+app.command()(why.why)
 app.command()(doctor.doctor)
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")

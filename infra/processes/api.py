@@ -7,6 +7,7 @@ it records is carried on when they are back.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from importlib.metadata import version
 
 import psycopg
@@ -17,10 +18,13 @@ from uuid_utils.compat import uuid7
 from api.app import create_app
 from api.deps import Condition, Deps
 from bus.connect import connect
+from bus.depths import BrokerDepths, BrokerUnavailable
+from bus.owed import Depth
 from bus.ports import SystemClock
 from bus.recorder import Recorder
 from bus.together import end
 from domain.errors import Unavailable
+from domain.leases import WorkKind
 from infra.migrations import pending
 from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Settings
@@ -46,6 +50,8 @@ async def run(settings: Settings) -> None:
             new_id=lambda: str(uuid7()),
             version=version("taskloom"),
             started_at=clock.now(),
+            depths=_Depths(connecting),
+            lease=timedelta(seconds=settings.agents.lease),
             probes={
                 "message_bus": _bus_probe(connecting),
                 "agent_coordinator": _lead_probe(store),
@@ -69,6 +75,20 @@ async def run(settings: Settings) -> None:
             recording = tasks.create_task(recorder.run(), name="recorder")
             await _serve(server)
             recording.cancel()
+
+
+class _Depths:
+    """Asks the broker as soon as there is a connection to it."""
+
+    def __init__(self, connecting: asyncio.Task[RobustConnection]) -> None:
+        self._connecting = connecting
+
+    async def work(self, kind: WorkKind) -> Depth:
+        """Return what the queue of a kind of work holds."""
+        task = self._connecting
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            raise BrokerUnavailable(ConnectionError("there is no connection yet"))
+        return await BrokerDepths(task.result()).work(kind)
 
 
 async def _serve(server: uvicorn.Server) -> None:

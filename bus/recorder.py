@@ -196,10 +196,8 @@ class Recorder:
         try:
             if type(report.body) not in decider.reports:
                 raise ForeignReport(report.body.type, report.stream)  # noqa: TRY301 # as the rules would
-            events: Sequence[Event] = decider.decide(current.state, report.body, now)
-            state = current.state
-            for event in events:
-                state = decider.evolve(state, event)
+            events: Sequence[Event]
+            events, state = decider.advance(current.state, report.body, now)
         except Refused as refusal:
             said.refusal = refusal
             return

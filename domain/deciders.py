@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from typing import Any, Literal, get_args
 
 from domain import (
@@ -35,6 +36,19 @@ class Decider:
     evolve: Callable[[Any, Any], Any]
     state: type[Any]
     reports: frozenset[type[Value]]
+    both: Callable[[Any, Any, datetime], tuple[Sequence[Any], Any]] | None = None
+    """Where deciding leads to the next state anyway."""
+
+    def advance(self, state: Any, report: Any, now: datetime) -> tuple[Sequence[Any], Any]:
+        """Return the events that follow from a report, and the state after them.
+
+        Raises:
+            Refused: The report cannot be true of this state.
+        """
+        if self.both is not None:
+            return self.both(state, report, now)
+        events = self.decide(state, report, now)
+        return events, reduce(self.evolve, events, state)
 
 
 PLAN = Decider(
@@ -48,6 +62,7 @@ RUN = Decider(
     category="run",
     decide=run_decisions.decide,
     evolve=run_evolution.evolve,
+    both=run_decisions.advance,
     state=run.Run,
     reports=frozenset(get_args(run_events.RunReport)),
 )

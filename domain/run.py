@@ -23,7 +23,7 @@ IN_FLIGHT: frozenset[TaskStatus] = frozenset({"dispatched", "started"})
 OVER: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskState:
     """Where one task stands."""
 
@@ -78,7 +78,7 @@ class Checkpoint:
     """How many tasks had been completed by then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """What is true of one run."""
 

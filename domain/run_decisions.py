@@ -38,28 +38,45 @@ def decide(run: Run | None, report: RunReport, now: datetime) -> Sequence[RunEve
     Raises:
         Refused: The report cannot be true of this run.
     """
+    return advance(run, report, now)[0]
+
+
+def advance(
+    run: Run | None, report: RunReport, now: datetime
+) -> tuple[Sequence[RunEvent], Run | None]:
+    """Say which events follow from a report, and what the run is after them.
+
+    Raises:
+        Refused: The report cannot be true of this run.
+    """
     if isinstance(report, RunRequested):
         return _begin(run, report, now)
     if run is None:
         raise UnknownRun(report.run_id)
     if isinstance(report, SteeringReport):
-        return steer(run, report, now)
+        course = Course(run, now)
+        steer(course, report)
+        return course.events, course.run
     state = run.state(report.task_id)
     if state is None:
         raise UnknownTask(run.id, report.task_id)
     if report.epoch > state.epoch:
         raise EpochFromTheFuture(report.task_id, report.epoch, state.epoch)
     if _is_repeated(state, report):
-        return []
+        return [], run
     if reason := _why_ignored(state, report):
-        return [_ignored(report, reason)]
-    return hear(Course(run, now), report)
+        return [_ignored(report, reason)], run
+    course = Course(run, now)
+    hear(course, report)
+    return course.events, course.run
 
 
-def _begin(run: Run | None, report: RunRequested, now: datetime) -> Sequence[RunEvent]:
+def _begin(
+    run: Run | None, report: RunRequested, now: datetime
+) -> tuple[Sequence[RunEvent], Run | None]:
     if run is not None:
         if (run.plan_id, run.kind, run.revision) == (report.plan_id, report.kind, report.revision):
-            return []
+            return [], run
         raise AlreadyExists("run", run.id)
     check(report.tasks)
     started = RunStarted(
@@ -71,7 +88,8 @@ def _begin(run: Run | None, report: RunRequested, now: datetime) -> Sequence[Run
         options=report.options,
         tasks=report.tasks,
     )
-    return Course(evolve(None, started), now, begun_by=[started]).go_on()
+    course = Course(evolve(None, started), now, begun_by=[started])
+    return course.go_on(), course.run
 
 
 def _is_repeated(state: TaskState, report: TaskReport) -> bool:

@@ -1,9 +1,9 @@
 """How each event changes a run."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import assert_never
 
+from domain.changed import changed
 from domain.graph import successors
 from domain.persistent import PersistentMap, PersistentQueue, first_of, rest_of
 from domain.run import ENDED, IN_FLIGHT, Checkpoint, Run, TaskState
@@ -52,23 +52,23 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
         case TaskDispatched():
             return _dispatch(run, event)
         case TaskStarted(task_id=task_id, agent_id=agent_id):
-            state = replace(run.states[task_id], status="started", agent_id=agent_id)
-            return replace(run, states=run.states.insert(task_id, state))
+            state = changed(run.states[task_id], status="started", agent_id=agent_id)
+            return changed(run, states=run.states.insert(task_id, state))
         case TaskCompleted():
             return _complete(run, event)
         case TaskFailed():
             return _fail(run, event)
         case TaskLost(task_id=task_id, epoch=epoch, agent_id=agent_id):
             was = run.states[task_id]
-            lost = replace(was, status="lost", losses=was.losses + 1, ended=(epoch, agent_id))
+            lost = changed(was, status="lost", losses=was.losses + 1, ended=(epoch, agent_id))
             return _enqueue(_with(run, task_id, lost), [task_id])
         case TaskSkipped():
             return _skip(run, event)
         case TaskCancelled(task_id=task_id):
-            cancelled = replace(run.states[task_id], status="cancelled")
+            cancelled = changed(run.states[task_id], status="cancelled")
             return _end_badly(run, task_id, cancelled)
         case TaskStopped(task_id=task_id):
-            return _with(run, task_id, replace(run.states[task_id], agent_id=""))
+            return _with(run, task_id, changed(run.states[task_id], agent_id=""))
         case TaskTimedOut() | ReportIgnored() | ReplanRequested():
             return run
         case _:
@@ -83,19 +83,19 @@ def _move(run: Run, event: _WholeRunEvent) -> Run:
             return _reopen(run, names)
         case RunCheckpointed(checkpoint=checkpoint, at=at, completed=completed):
             marked = Checkpoint(id=checkpoint, at=at, completed=completed)
-            return replace(run, checkpoints=(*run.checkpoints, marked)[-MOST_CHECKPOINTS:])
+            return changed(run, checkpoints=(*run.checkpoints, marked)[-MOST_CHECKPOINTS:])
         case RunRolledBack():
             return _roll_back(run, event)
         case RunPaused():
-            return replace(run, status="paused")
+            return changed(run, status="paused")
         case RunResumed():
-            return replace(run, status="running")
+            return changed(run, status="running")
         case RunCompleted():
-            return replace(run, status="completed")
+            return changed(run, status="completed")
         case RunFailed():
-            return replace(run, status="failed")
+            return changed(run, status="failed")
         case RunCancelled():
-            return replace(run, status="cancelled")
+            return changed(run, status="cancelled")
         case _:
             assert_never(event)
 
@@ -131,7 +131,7 @@ def _extend(run: Run, new: Sequence[Task]) -> Run:
         unmet = sum(not _is_met(run, need) for need in task.needs)
         states = states.insert(task.id, TaskState(waits_for=unmet))
         tasks = tasks.insert(task.id, task)
-    extended = replace(run, tasks=tasks, after=after, states=states, open=run.open + len(new))
+    extended = changed(run, tasks=tasks, after=after, states=states, open=run.open + len(new))
     return _enqueue(extended, sorted(task.id for task in new))
 
 
@@ -143,7 +143,7 @@ def _is_met(run: Run, task_id: str) -> bool:
 def _dispatch(run: Run, event: TaskDispatched) -> Run:
     task_id = event.task_id
     was = run.states[task_id]
-    state = replace(
+    state = changed(
         was,
         status="dispatched",
         epoch=event.epoch,
@@ -151,7 +151,7 @@ def _dispatch(run: Run, event: TaskDispatched) -> Run:
         delay=0,
         end_by=event.deadlines.end_by if event.deadlines else None,
     )
-    return replace(
+    return changed(
         run,
         states=run.states.insert(task_id, state),
         ready=_without(run, event.agent, task_id),
@@ -162,11 +162,11 @@ def _dispatch(run: Run, event: TaskDispatched) -> Run:
 def _complete(run: Run, event: TaskCompleted) -> Run:
     task_id = event.task_id
     done = run.done + 1
-    state = replace(run.states[task_id], status="completed", agent_id=event.agent_id, done=done)
+    state = changed(run.states[task_id], status="completed", agent_id=event.agent_id, done=done)
     results = run.results
     if TEAMS[run.kind].grows or _is_asked_for(run, task_id):
         results = results.insert(task_id, event.result)
-    completed = replace(_with(run, task_id, state), results=results, open=run.open - 1, done=done)
+    completed = changed(_with(run, task_id, state), results=results, open=run.open - 1, done=done)
     return _free_followers(completed, task_id)
 
 
@@ -178,13 +178,13 @@ def _free_followers(run: Run, task_id: str) -> Run:
     followers = run.after.get(task_id, ())
     states = run.states
     for name in followers:
-        states = states.insert(name, replace(states[name], waits_for=states[name].waits_for - 1))
-    return _enqueue(replace(run, states=states), followers)
+        states = states.insert(name, changed(states[name], waits_for=states[name].waits_for - 1))
+    return _enqueue(changed(run, states=states), followers)
 
 
 def _fail(run: Run, event: TaskFailed) -> Run:
     was = run.states[event.task_id]
-    state = replace(
+    state = changed(
         was,
         status="failed",
         failures=was.failures + 1,
@@ -193,18 +193,18 @@ def _fail(run: Run, event: TaskFailed) -> Run:
     )
     if event.retry_in is None:
         return _end_badly(run, event.task_id, state)
-    again = replace(state, status="pending", delay=event.retry_in)
+    again = changed(state, status="pending", delay=event.retry_in)
     return _enqueue(_with(run, event.task_id, again), [event.task_id])
 
 
 def _skip(run: Run, event: TaskSkipped) -> Run:
     was = run.states[event.task_id]
     if not event.is_waived:
-        return _end_badly(run, event.task_id, replace(was, status="skipped"))
+        return _end_badly(run, event.task_id, changed(was, status="skipped"))
     done = run.done + 1
-    waived = replace(was, status="skipped", is_waived=True, done=done)
+    waived = changed(was, status="skipped", is_waived=True, done=done)
     has_ended = was.status in ENDED
-    skipped = replace(
+    skipped = changed(
         _with(run, event.task_id, waived),
         open=run.open - (not has_ended),
         unhappy=run.unhappy - has_ended,
@@ -214,7 +214,7 @@ def _skip(run: Run, event: TaskSkipped) -> Run:
 
 
 def _end_badly(run: Run, task_id: str, state: TaskState) -> Run:
-    return replace(_with(run, task_id, state), open=run.open - 1, unhappy=run.unhappy + 1)
+    return changed(_with(run, task_id, state), open=run.open - 1, unhappy=run.unhappy + 1)
 
 
 def _reopen(run: Run, names: Iterable[str]) -> Run:
@@ -225,7 +225,7 @@ def _reopen(run: Run, names: Iterable[str]) -> Run:
         was = states[name]
         fresh = TaskState(epoch=was.epoch, waits_for=was.waits_for, ended=was.ended)
         states = states.insert(name, fresh)
-    reopened = replace(run, states=states, open=run.open + count, unhappy=run.unhappy - count)
+    reopened = changed(run, states=states, open=run.open + count, unhappy=run.unhappy - count)
     return _enqueue(reopened, names)
 
 
@@ -241,9 +241,9 @@ def _roll_back(run: Run, event: RunRolledBack) -> Run:
         if was.is_met:
             for follower in run.after.get(name, ()):
                 waits_for = states[follower].waits_for + 1
-                states = states.insert(follower, replace(states[follower], waits_for=waits_for))
+                states = states.insert(follower, changed(states[follower], waits_for=waits_for))
     statuses = [state for _, state in states.items()]
-    rolled_back = replace(
+    rolled_back = changed(
         run,
         status="paused",
         states=states,
@@ -266,10 +266,10 @@ def _with(run: Run, task_id: str, state: TaskState) -> Run:
     """Return the run with another state of a task, which leaves its place if it was in flight."""
     states = run.states.insert(task_id, state)
     if run.states[task_id].status not in IN_FLIGHT:
-        return replace(run, states=states)
+        return changed(run, states=states)
     agent_type = run.agent_type_of(task_id)
     left = run.in_flight[agent_type] - 1
-    return replace(run, states=states, in_flight=run.in_flight.insert(agent_type, left))
+    return changed(run, states=states, in_flight=run.in_flight.insert(agent_type, left))
 
 
 def _enqueue(run: Run, names: Iterable[str]) -> Run:
@@ -280,7 +280,7 @@ def _enqueue(run: Run, names: Iterable[str]) -> Run:
             agent_type = run.agent_type_of(name)
             line = ready.get(agent_type)
             ready = ready.insert(agent_type, (line or PersistentQueue()).enqueue(name))
-    return run if ready is run.ready else replace(run, ready=ready)
+    return run if ready is run.ready else changed(run, ready=ready)
 
 
 def _without(run: Run, agent_type: str, task_id: str) -> PersistentMap[str, PersistentQueue[str]]:

@@ -1,7 +1,6 @@
 """What follows when a person steers a run: pause, resume, cancel, roll back, retry, skip."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import assert_never
 
 from domain.errors import CannotSteer, UnknownCheckpoint, UnknownTask
@@ -25,13 +24,12 @@ from domain.steering import (
 from domain.teams import TEAMS
 
 
-def steer(run: Run, report: SteeringReport, now: datetime) -> Sequence[RunEvent]:
+def steer(course: Course, report: SteeringReport) -> Sequence[RunEvent]:
     """Say what follows from what a person asks of a run.
 
     Raises:
         Refused: It cannot be done as the run stands; the message says why.
     """
-    course = Course(run, now)
     match report:
         case RunCancelRequested(reason=reason):
             return _cancel(course, reason)

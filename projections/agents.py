@@ -15,11 +15,11 @@ from domain.agent import (
     Health,
     Lifecycle,
 )
+from domain.changed import changed
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import ReportIgnored, TaskCompleted, TaskFailed, TaskLost, TaskStarted
 from domain.values import JsonObject, Role
-from projections.changed import changed
 from projections.presence import Presence, read_presence
 from projections.table import Connection
 from projections.view import Key, View

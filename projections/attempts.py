@@ -10,6 +10,7 @@ from typing import Literal
 
 from psycopg.rows import class_row
 
+from domain.changed import changed
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import (
@@ -22,7 +23,6 @@ from domain.run_events import (
 from domain.steering import RunRolledBack
 from domain.tasks import Effect
 from domain.values import Lane, Role
-from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 

@@ -8,11 +8,11 @@ from typing import get_args
 from psycopg.rows import class_row
 
 from domain.breaker import BreakerClosed, BreakerEvent, BreakerHalfOpened, BreakerOpened
+from domain.changed import changed
 from domain.circuits import CircuitState
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.values import Role
-from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from psycopg.rows import class_row
 
+from domain.changed import changed
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run import NOBODY
@@ -33,7 +34,6 @@ from domain.steering import (
     TaskReopened,
 )
 from domain.values import JsonObject, Priority, RunKind, RunStatus
-from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 

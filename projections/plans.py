@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
 
+from domain.changed import changed
 from domain.graph import depths
 from domain.plan import (
     PlanCancelled,
@@ -21,7 +22,6 @@ from domain.policies import Event
 from domain.recorded import Recorded
 from domain.schedule import critical_path
 from domain.values import JsonObject, Priority
-from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
+from domain.changed import changed
 from domain.graph import LIMITS
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -24,7 +25,6 @@ from domain.run_events import (
 )
 from domain.steering import RunRolledBack, TaskReopened
 from domain.values import ErrorClass, JsonObject, Role, RunKind, TaskStatus
-from projections.changed import changed
 from projections.table import Connection
 from projections.view import Key, View
 

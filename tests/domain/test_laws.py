@@ -3,7 +3,7 @@
 from functools import cache, reduce
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.deciders import decider_of
@@ -37,6 +37,7 @@ def folded(stream: str, events: list[Event], state: Any = None) -> Any:
     return reduce(decider_of(stream).evolve, events, state)
 
 
+@settings(deadline=None)
 @given(cut_pasts())
 def test_folding_a_beginning_and_then_the_rest_is_folding_all(
     past: tuple[str, list[Event], list[Event]],
@@ -45,6 +46,7 @@ def test_folding_a_beginning_and_then_the_rest_is_folding_all(
     assert folded(stream, rest, folded(stream, beginning)) == folded(stream, beginning + rest)
 
 
+@settings(deadline=None)
 @given(cut_pasts())
 def test_a_snapshot_and_the_rest_are_as_good_as_the_whole_past(
     past: tuple[str, list[Event], list[Event]],
@@ -57,6 +59,7 @@ def test_a_snapshot_and_the_rest_are_as_good_as_the_whole_past(
     assert folded(stream, rest, kept) == folded(stream, beginning + rest)
 
 
+@settings(deadline=None)
 @given(cut_pasts())
 def test_folding_changes_no_earlier_state(past: tuple[str, list[Event], list[Event]]) -> None:
     stream, beginning, rest = past

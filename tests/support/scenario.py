@@ -30,7 +30,9 @@ class Given:
         rules = _rules(self.past, report)
         state: Any = reduce(rules.evolve, self.past, None)
         try:
-            return When(rules.decide(state, report, NOW), None)
+            events, after = rules.advance(state, report, NOW)
+            assert after == reduce(rules.evolve, events, state), "what is decided is not what folds"
+            return When(events, None)
         except Refused as refusal:
             return When((), refusal)
 

@@ -83,7 +83,8 @@ async def run(settings: Settings) -> None:
             broker=broker,
             publisher=publisher,
             depths=BrokerDepths(hearing),
-            ears=Ears(publisher),
+            # With a channel of its own: a word to oneself must not wait behind a thousand events.
+            ears=Ears(await stack.enter_async_context(Publisher(publishing))),
         )
         await ready.ears.open(hearing)
         await ready.attempts().prepare()

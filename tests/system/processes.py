@@ -133,11 +133,17 @@ class Stack:
         with urllib.request.urlopen(f"{self.api_url}/api/v1{path}", timeout=10) as answer:
             return orjson.loads(answer.read())
 
-    def submit(self, tasks: Sequence[Mapping[str, object]], **goal: object) -> str:
+    def submit(
+        self,
+        tasks: Sequence[Mapping[str, object]],
+        *,
+        options: Mapping[str, object] | None = None,
+        **goal: object,
+    ) -> str:
         """Submit a graph that is to be executed at once, and return the plan's id."""
         body = {
             "goal": {"title": "a graph", **goal},
-            "options": {"auto_execute": True},
+            "options": {"auto_execute": True, **(options or {})},
             "task_graph": {"tasks": tasks},
         }
         question = urllib.request.Request(

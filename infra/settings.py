@@ -72,6 +72,9 @@ class Agents(_Part):
     patience: PositiveFloat = 3.0
     """Seconds that dispatched work may be out of everybody's sight before it is sent again."""
 
+    hung_after: PositiveFloat = 10.0
+    """Seconds without a heartbeat after which the local stack starts an agent again."""
+
     grace: PositiveFloat = 10.0
     """Seconds a stopping process gives to what it has under way."""
 

@@ -142,6 +142,14 @@ class Child:
             _signal_group(process.pid, signal.SIGKILL)
         await watch
 
+    def replace(self, why: str) -> None:
+        """Kill the process of the program, which does not answer, so that another one starts."""
+        process = self._process
+        if self._ending or process is None or process.returncode is not None:
+            return
+        _LOG.warning("%s hangs (%s) and is killed", self.program.name, why)
+        _signal_group(process.pid, signal.SIGKILL)
+
     def status(self) -> Status:
         """Say how the program is now."""
         process = self._process

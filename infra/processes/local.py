@@ -17,6 +17,7 @@ from aiormq.exceptions import AMQPError
 
 from agents.kit.identity import name_of
 from bus.connect import with_heartbeat, without_password
+from bus.together import end
 from domain.errors import TaskloomError
 from domain.values import Role
 from infra.processes import address
@@ -24,6 +25,7 @@ from infra.processes.address import Address
 from infra.processes.children import Program
 from infra.processes.nursery import COMMAND, Nursery
 from infra.processes.supervisor import Supervisor
+from infra.processes.vigil import Vigil
 from infra.services.errors import ServiceUnavailable
 from infra.services.ports import free_port, is_free
 from infra.settings import Settings, misspelt
@@ -118,10 +120,10 @@ async def with_stack(
         told("starting the processes")
         await supervisor.start(*(_serve(part, env) for part in share.core))
         if share.agents:
-            await supervisor.start(
-                *(_agent("planner", kind, env) for kind in PLANNERS),
-                *(_agent("worker", kind, env) for kind in WORKERS),
-            )
+            agents = [_agent("planner", kind, env) for kind in PLANNERS]
+            agents += [_agent("worker", kind, env) for kind in WORKERS]
+            await supervisor.start(*agents)
+            _watch_over([one.name for one in agents], supervisor, settings, amqp_url, services)
         stack = LocalStack(
             address=Address(
                 dsn=dsn,
@@ -139,6 +141,24 @@ async def with_stack(
         stack.write_down()
         return await work(stack)
     raise Interrupted
+
+
+def _watch_over(
+    agents: Sequence[str],
+    supervisor: Supervisor,
+    settings: Settings,
+    amqp_url: str,
+    services: AsyncExitStack,
+) -> None:
+    """Start agents again that hang, for as long as the stack runs."""
+    vigil = Vigil(
+        agents,
+        statuses=supervisor.status,
+        replace=supervisor.replace,
+        hung_after=settings.agents.hung_after,
+    )
+    watching = asyncio.create_task(vigil.run(amqp_url), name="vigil")
+    services.push_async_callback(end, (watching,))
 
 
 async def _require_broker(url: str) -> None:

@@ -70,6 +70,13 @@ class Supervisor:
         """Say how every program is, in the order of their start."""
         return [child.status() for stage in self._stages for child in stage]
 
+    def replace(self, name: str, why: str) -> None:
+        """Kill the process of a program that hangs; it starts again as after any crash."""
+        for stage in self._stages:
+            for child in stage:
+                if child.program.name == name:
+                    child.replace(why)
+
     async def wait_until(
         self,
         predicate: Callable[[], bool | Awaitable[bool]],

@@ -36,7 +36,7 @@ def stack(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         env = {"TASKLOOM_DB__DSN": dsn, "TASKLOOM_HTTP__PORT": "0"}
         up = Shell(folder=folder, env=env).start("up")
         try:
-            _wait_for(folder / "err", "Ctrl-C stops everything", up.poll)
+            wait_for(folder / "err", "Ctrl-C stops everything", up.poll)
             # Another shell knows nothing but the folder.
             yield Shell(folder=folder)
         finally:
@@ -45,7 +45,8 @@ def stack(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             up.wait(30)
 
 
-def _wait_for(file: Path, words: str, ended: object) -> None:
+def wait_for(file: Path, words: str, ended: object) -> None:
+    """Wait until a stack has said something, or has ended."""
     deadline = time.monotonic() + 60
     while words not in file.read_text():
         assert callable(ended)

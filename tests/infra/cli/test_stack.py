@@ -1,9 +1,11 @@
 """The verbs, against a stack that runs."""
 
 import json
+import os
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import aio_pika
 import pytest
 
 from bus.topology import REPORTS
+from tests.infra.cli.conftest import wait_for
 from tests.infra.cli.taskloom import Ended, Shell
+from tests.support.databases import fresh_database
 from tests.support.waiting import until
 
 GRAPH = {
@@ -266,3 +270,31 @@ async def test_a_message_that_is_no_report_is_listed_and_shown_with_its_reason(
     assert stack.run("dlq", "show", number, "--json").json["body_base64"] == "/3s="
     assert stack.run("dlq", "list", "--reason", "no-such", "--json").json == []
     assert "dead letters" in stack.run("doctor").out
+
+
+def test_an_agent_that_stands_still_is_started_again(postgres_dsn: str, tmp_path: Path) -> None:
+    with fresh_database(postgres_dsn) as dsn:
+        env = {
+            "TASKLOOM_DB__DSN": dsn,
+            "TASKLOOM_HTTP__PORT": "0",
+            "TASKLOOM_AGENTS__HUNG_AFTER": "4",
+        }
+        up = Shell(folder=tmp_path, env=env).start("up")
+        try:
+            wait_for(tmp_path / "err", "Ctrl-C stops everything", up.poll)
+            before = _pid_of("noop_worker_001", tmp_path)
+            os.kill(before, signal.SIGSTOP)
+            wait_for(tmp_path / "err", "restarted once", up.poll)
+            assert _pid_of("noop_worker_001", tmp_path) != before
+            ended = Shell(folder=tmp_path).run("run", given(Shell(folder=tmp_path), "g", GRAPH))
+            assert ended.code == 0, ended.err
+            assert (tmp_path / "err").read_text().count("restarted") == 1
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(up.pid, signal.SIGINT)
+            up.wait(30)
+
+
+def _pid_of(name: str, folder: Path) -> int:
+    address: dict[str, Any] = json.loads((folder / ".taskloom" / "stack.json").read_text())
+    return int(address["pids"][name])

@@ -52,7 +52,7 @@ class TaskState:
     """When it has to have ended."""
 
     done: int = 0
-    """How many tasks of the run were completed when it was, itself included; 0 before."""
+    """How many tasks of the run were met when it was, itself included; 0 before."""
 
     is_waived: bool = False
     """Whether a person said that it need not be done."""
@@ -75,7 +75,7 @@ class Checkpoint:
     id: str
     at: datetime
     completed: int
-    """How many tasks had been completed by then."""
+    """How many tasks had been completed by then, or skipped by a person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Run:
     """The results that somebody may still ask for."""
 
     ready: PersistentMap[str, PersistentQueue[str]]
-    """By agent type: the tasks that could be dispatched, and some that could be once."""
+    """By line: the tasks that could be dispatched, and some that could be once."""
 
     in_flight: PersistentMap[str, int]
     """By agent type: how many tasks are dispatched or started."""
@@ -110,7 +110,10 @@ class Run:
     """How many tasks have ended otherwise than well, those apart that a person skipped."""
 
     done: int = 0
-    """How many times a task was completed; it never shrinks."""
+    """How many tasks are met."""
+
+    marked: int = 0
+    """How many checkpoints there have been; a number is given once."""
 
     checkpoints: tuple[Checkpoint, ...] = ()
     """The latest ones, the last at the end."""
@@ -128,12 +131,21 @@ class Run:
         """Return the type of agents that carries a task out, as things stand."""
         return self.states[task_id].instead or self.tasks[task_id].agent
 
-    def has_room(self, agent_type: str) -> bool:
-        """Whether one more task of an agent type may be dispatched."""
-        if self.options.execution_mode == "sequential":
+    def line_of(self, task_id: str) -> str:
+        """Return the line a task waits in: its agent type's, or the only one of its run."""
+        is_sequential = self.options.execution_mode == "sequential"
+        return ONLY_LINE if is_sequential else self.agent_type_of(task_id)
+
+    def is_next_in(self, line: str, task_id: str) -> bool:
+        """Whether a task that is found in a line still waits there."""
+        return self.states[task_id].is_ready and self.line_of(task_id) == line
+
+    def has_room(self, line: str) -> bool:
+        """Whether one more task of a line may be dispatched."""
+        if line == ONLY_LINE:
             return not any(self.in_flight.values())
-        most = self.options.most_at_once(agent_type)
-        return most is None or self.in_flight.get(agent_type, 0) < most
+        most = self.options.most_at_once(line)
+        return most is None or self.in_flight.get(line, 0) < most
 
     def inputs_of(self, task: Task) -> dict[str, JsonObject]:
         """Return the results a task asked for, by its names; empty where there is none."""
@@ -143,6 +155,9 @@ class Run:
         """Return a checkpoint, or None where there is no such one any more."""
         return next((each for each in self.checkpoints if each.id == checkpoint_id), None)
 
+
+ONLY_LINE = ""
+"""The line of a run that does one task after the other."""
 
 NOBODY = "nobody"
 """Stands for the agent where an attempt ended that no agent had started."""

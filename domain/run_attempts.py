@@ -163,12 +163,12 @@ def _time_out(course: Course, task: Task, state: TaskState, report: TaskTimedOut
     course.tell(report)
     reason = f"timed out: {_TOO_LONG[report.timeout]} {limit:g} s"
     failed = _failure(report, error_class="transient", reason=reason)
-    if report.timeout == "total":
+    if _is_unknown(task, state):
+        course.give_up(_unknown(failed, reason))
+    elif report.timeout == "total":
         course.give_up(failed)
     elif report.timeout == "start" and (fallback := _fallback(course.run, task)):
         _again(course, failed, delay=0, next_agent=fallback)
-    elif _is_unknown(task, state):
-        course.give_up(_unknown(failed, reason))
     else:
         _fail(course, task, failed)
 

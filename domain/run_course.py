@@ -48,8 +48,8 @@ class Course:
     def go_on(self) -> Sequence[RunEvent]:
         """Dispatch what is ready, end a run with nothing left to do, and return all events."""
         if self.run.status == "running":
-            for agent_type in sorted(self.run.ready):
-                self._dispatch_line(agent_type)
+            for name in sorted(self.run.ready):
+                self._dispatch_line(name)
         if self.run.open == 0 and not self.run.is_over:
             self.tell(_end_of(self.run))
         return self.events
@@ -98,10 +98,10 @@ class Course:
         ):
             self.tell(TaskSkipped(run_id=run.id, task_id=name, because=task_id))
 
-    def _dispatch_line(self, agent_type: str) -> None:
-        while self.run.has_room(agent_type):
-            line: PersistentQueue[str] = self.run.ready[agent_type]
-            while line and not self.run.states[first_of(line)].is_ready:
+    def _dispatch_line(self, name: str) -> None:
+        while self.run.has_room(name):
+            line: PersistentQueue[str] = self.run.ready[name]
+            while line and not self.run.is_next_in(name, first_of(line)):
                 line = rest_of(line)
             if not line:
                 return

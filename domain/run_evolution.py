@@ -82,8 +82,9 @@ def _move(run: Run, event: _WholeRunEvent) -> Run:
         case TaskReopened(tasks=names):
             return _reopen(run, names)
         case RunCheckpointed(checkpoint=checkpoint, at=at, completed=completed):
-            marked = Checkpoint(id=checkpoint, at=at, completed=completed)
-            return changed(run, checkpoints=(*run.checkpoints, marked)[-MOST_CHECKPOINTS:])
+            new = Checkpoint(id=checkpoint, at=at, completed=completed)
+            kept = (*run.checkpoints, new)[-MOST_CHECKPOINTS:]
+            return changed(run, checkpoints=kept, marked=run.marked + 1)
         case RunRolledBack():
             return _roll_back(run, event)
         case RunPaused():
@@ -154,7 +155,7 @@ def _dispatch(run: Run, event: TaskDispatched) -> Run:
     return changed(
         run,
         states=run.states.insert(task_id, state),
-        ready=_without(run, event.agent, task_id),
+        ready=_without(run, run.line_of(task_id), task_id),
         in_flight=run.in_flight.insert(event.agent, run.in_flight.get(event.agent, 0) + 1),
     )
 
@@ -243,6 +244,7 @@ def _roll_back(run: Run, event: RunRolledBack) -> Run:
                 waits_for = states[follower].waits_for + 1
                 states = states.insert(follower, changed(states[follower], waits_for=waits_for))
     statuses = [state for _, state in states.items()]
+    checkpoints = _until(run, event.checkpoint)
     rolled_back = changed(
         run,
         status="paused",
@@ -251,7 +253,8 @@ def _roll_back(run: Run, event: RunRolledBack) -> Run:
         ready=PersistentMap(),
         open=sum(state.status not in ENDED for state in statuses),
         unhappy=sum(state.status in ENDED and not state.is_met for state in statuses),
-        checkpoints=_until(run, event.checkpoint),
+        done=checkpoints[-1].completed,
+        checkpoints=checkpoints,
     )
     return _enqueue(rolled_back, sorted(states))
 
@@ -277,22 +280,22 @@ def _enqueue(run: Run, names: Iterable[str]) -> Run:
     ready = run.ready
     for name in names:
         if run.states[name].is_ready:
-            agent_type = run.agent_type_of(name)
-            line = ready.get(agent_type)
-            ready = ready.insert(agent_type, (line or PersistentQueue()).enqueue(name))
+            place = run.line_of(name)
+            line = ready.get(place)
+            ready = ready.insert(place, (line or PersistentQueue()).enqueue(name))
     return run if ready is run.ready else changed(run, ready=ready)
 
 
-def _without(run: Run, agent_type: str, task_id: str) -> PersistentMap[str, PersistentQueue[str]]:
+def _without(run: Run, place: str, task_id: str) -> PersistentMap[str, PersistentQueue[str]]:
     """Return the lines without a task at the head of its own, and what is stale before it."""
-    line: PersistentQueue[str] | None = run.ready.get(agent_type)
+    line: PersistentQueue[str] | None = run.ready.get(place)
     if line is None:
         return run.ready
     while line:
         head = first_of(line)
-        if head != task_id and run.states[head].is_ready:
+        if head != task_id and run.is_next_in(place, head):
             break
         line = rest_of(line)
         if head == task_id:
             break
-    return run.ready.insert(agent_type, line)
+    return run.ready.insert(place, line)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from domain.errors import CannotSteer, UnknownCheckpoint, UnknownTask
-from domain.run import IN_FLIGHT, Checkpoint, Run, TaskState
+from domain.run import ENDED, IN_FLIGHT, Checkpoint, Run, TaskState
 from domain.run_course import Course, cancelled
 from domain.run_events import RunEvent, TaskSkipped
 from domain.steering import (
@@ -59,8 +59,7 @@ def checkpoint_if_due(course: Course) -> None:
 
 def _mark(course: Course) -> str:
     run = course.run
-    number = int(run.checkpoints[-1].id.rpartition("_")[2]) + 1 if run.checkpoints else 1
-    checkpoint = f"checkpoint_{number:03d}"
+    checkpoint = f"checkpoint_{run.marked + 1:03d}"
     course.tell(
         RunCheckpointed(run_id=run.id, checkpoint=checkpoint, at=course.now, completed=run.done)
     )
@@ -69,6 +68,8 @@ def _mark(course: Course) -> str:
 
 def _cancel(course: Course, reason: str) -> Sequence[RunEvent]:
     if not course.run.is_over:
+        if not TEAMS[course.run.kind].grows:
+            _mark(course)  # so that the cancellation can be undone
         course.cancel_rest()
         course.tell(cancelled(course.run, reason))
     return course.events
@@ -126,7 +127,8 @@ def _roll_back(course: Course, report: RunRollbackRequested) -> Sequence[RunEven
     undone = tuple(
         sorted(name for name, state in run.states.items() if _is_after(state, checkpoint))
     )
-    is_there = not undone and run.status == "paused" and run.checkpoints[-1] == checkpoint
+    is_last = run.checkpoints[-1] == checkpoint
+    is_there = not undone and (run.is_over or (run.status == "paused" and is_last))
     if not is_there:
         course.tell(
             RunRolledBack(
@@ -151,41 +153,60 @@ def _roll_back(course: Course, report: RunRollbackRequested) -> Sequence[RunEven
 
 def _retry(course: Course, report: TaskRetryRequested) -> Sequence[RunEvent]:
     run, task_id = course.run, report.task_id
-    state = run.state(task_id)
-    if state is None:
-        raise UnknownTask(run.id, task_id)
-    if run.status == "cancelled":
-        raise CannotSteer(f"run {run.id} is cancelled; roll it back to a checkpoint instead")
+    state = _state(run, task_id)
     if state.is_met:
         raise CannotSteer(
             f"task {task_id} is {state.status}; roll back to a checkpoint to do it again"
         )
-    if state.status not in ("failed", "skipped"):
-        return []  # it has not ended: it is on its way already
-    _reopen(course, task_id, (task_id, *_skipped_behind(run, task_id)), report.reason)
+    if state.status not in ENDED:
+        return []  # it is on its way already
+    _check_open(run, task_id, state)
+    for need in run.tasks[task_id].needs:
+        if not _has_hope(run, need):
+            raise CannotSteer(
+                f"task {task_id} needs {need}, which is {run.states[need].status};"
+                " retry or skip that one"
+            )
+    _reopen(course, task_id, (task_id, *_behind(run, task_id)), report.reason)
     return course.go_on()
 
 
 def _skip(course: Course, report: TaskSkipRequested) -> Sequence[RunEvent]:
     run, task_id = course.run, report.task_id
-    state = run.state(task_id)
-    if state is None:
-        raise UnknownTask(run.id, task_id)
+    state = _state(run, task_id)
     if state.is_waived:
         return []
-    if run.status == "cancelled":
-        raise CannotSteer(f"run {run.id} is cancelled; roll it back to a checkpoint first")
     if state.status == "completed":
         raise CannotSteer(f"task {task_id} is completed: there is nothing to skip")
+    _check_open(run, task_id, state)
     skipped = TaskSkipped(
         run_id=run.id, task_id=task_id, because=None, was=state.status, reason=report.reason
     )
-    if behind := _skipped_behind(run, task_id):
+    if behind := _behind(run, task_id):
         _reopen(course, task_id, behind, report.reason)
     course.tell(skipped)
     if course.run.is_over:
         _tell_resumed(course)
     return course.go_on()
+
+
+def _state(run: Run, task_id: str) -> TaskState:
+    state = run.state(task_id)
+    if state is None:
+        raise UnknownTask(run.id, task_id)
+    return state
+
+
+def _check_open(run: Run, task_id: str, state: TaskState) -> None:
+    """Accept that a task is moved that has not ended well."""
+    if run.status == "cancelled":
+        raise CannotSteer(f"run {run.id} is cancelled; roll it back to a checkpoint first")
+    if state.status == "cancelled":
+        raise CannotSteer(
+            f"task {task_id} was cancelled because another one failed; retry or skip that one"
+        )
+    if run.is_over and TEAMS[run.kind].grows:
+        raise CannotSteer(f"run {run.id} is {run.status}, and its plan with it; plan the goal anew")
 
 
 def _is_after(state: TaskState, checkpoint: Checkpoint) -> bool:
@@ -203,11 +224,19 @@ def _reopen(course: Course, task_id: str, names: Sequence[str], reason: str) -> 
             task_id=task_id,
             tasks=tuple(sorted(names)),
             failed=sum(states[name].status == "failed" for name in names),
+            cancelled=sum(states[name].status == "cancelled" for name in names),
             reason=reason,
         )
     )
     if course.run.is_over:
         _tell_resumed(course)
+
+
+def _behind(run: Run, task_id: str) -> tuple[str, ...]:
+    """Return what was skipped or cancelled because of a task alone."""
+    if run.options.failure_strategy == "fail_fast" and run.is_over:
+        return tuple(sorted(n for n, state in run.states.items() if state.status == "cancelled"))
+    return _skipped_behind(run, task_id)
 
 
 def _skipped_behind(run: Run, task_id: str) -> tuple[str, ...]:

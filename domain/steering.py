@@ -69,7 +69,7 @@ class RunCheckpointed(Value):
     checkpoint: CheckpointId
     at: datetime
     completed: Annotated[int, Field(ge=0)]
-    """How many tasks had been completed by then."""
+    """How many tasks had been completed by then, or skipped by a person."""
 
 
 class RunPaused(Value):
@@ -122,11 +122,14 @@ class TaskReopened(Value):
     """The one that was asked for."""
 
     tasks: tuple[TaskId, ...]
-    """All of them, in order of id: that one if it is to be tried again, and what was skipped
-    because of it."""
+    """All of them, in order of id: that one if it is to be tried again, and what was skipped or
+    cancelled because of it."""
 
     failed: Annotated[int, Field(ge=0, le=1)]
-    """How many of them had failed; the others were skipped."""
+    """How many of them had failed."""
+
+    cancelled: Annotated[int, Field(ge=0)] = 0
+    """How many of them had been cancelled; the others were skipped."""
 
     reason: Text
 

@@ -186,15 +186,17 @@ def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
                 losses=row.losses + 1,
                 lost_task=task_id,
             )
-        case TaskSkipped(was=was):
+        case TaskSkipped(was=status):
+            was = "pending" if status == "lost" else status
             skipped = changed(row, **{was: getattr(row, was) - 1})
             return changed(skipped, skipped=skipped.skipped + 1)
-        case TaskReopened(tasks=tasks, failed=failed):
+        case TaskReopened(tasks=tasks, failed=failed, cancelled=cancelled):
             return changed(
                 row,
                 pending=row.pending + len(tasks),
                 failed=row.failed - failed,
-                skipped=row.skipped - len(tasks) + failed,
+                cancelled=row.cancelled - cancelled,
+                skipped=row.skipped - len(tasks) + failed + cancelled,
             )
         case ReportIgnored():
             return changed(row, ignored=row.ignored + 1)

@@ -23,7 +23,7 @@ from domain.run_events import (
     TaskReport,
     TaskSkipped,
 )
-from domain.steering import RunCancelRequested
+from domain.steering import RunCancelRequested, RunCheckpointed
 from domain.tasks import JITTERED, RetryPolicy
 from tests.support.making import (
     PLAN_ID,
@@ -36,7 +36,7 @@ from tests.support.making import (
     started,
     task,
 )
-from tests.support.scenario import given
+from tests.support.scenario import NOW, given
 
 CHAIN = requested(task("a"), task("b", "a"))
 PAIR = requested(task("a"), task("b"))
@@ -77,7 +77,7 @@ def ignored(report: TaskReport, reason: str) -> ReportIgnored:
         run_id=RUN_ID,
         task_id=report.task_id,
         epoch=report.epoch,
-        agent_id=report.agent_id,
+        agent_id=report.agent_id or "unknown",
         report=report.type,
         reason=reason,
     )
@@ -304,6 +304,7 @@ def test_a_second_end_of_a_task_changes_nothing() -> None:
 def test_a_cancelled_run_cancels_what_has_not_ended() -> None:
     past = after(DIAMOND, completed("a"), started("b"))
     given(*past).when(RunCancelRequested(run_id=RUN_ID, reason="enough")).then(
+        RunCheckpointed(run_id=RUN_ID, checkpoint="checkpoint_001", at=NOW, completed=1),
         TaskCancelled(run_id=RUN_ID, task_id="b", epoch=1, agent_id="ann"),
         TaskCancelled(run_id=RUN_ID, task_id="c", epoch=1),
         TaskCancelled(run_id=RUN_ID, task_id="d", epoch=0),

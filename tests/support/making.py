@@ -14,8 +14,18 @@ from domain.run_events import (
     TaskFailed,
     TaskLost,
     TaskStarted,
+    TaskTimedOut,
+    Timeout,
 )
 from domain.run_evolution import evolve
+from domain.steering import (
+    RunCancelRequested,
+    RunPauseRequested,
+    RunResumeRequested,
+    RunRollbackRequested,
+    TaskRetryRequested,
+    TaskSkipRequested,
+)
 from domain.tasks import Task
 from domain.values import ErrorClass, JsonObject
 from tests.support.scenario import NOW
@@ -75,15 +85,58 @@ def lost(task_id: str, epoch: int = 1, agent_id: str = "ann") -> TaskLost:
     )
 
 
+def pause(reason: str = "") -> RunPauseRequested:
+    return RunPauseRequested(run_id=RUN_ID, reason=reason)
+
+
+def resume() -> RunResumeRequested:
+    return RunResumeRequested(run_id=RUN_ID)
+
+
+def cancel(reason: str = "") -> RunCancelRequested:
+    return RunCancelRequested(run_id=RUN_ID, reason=reason)
+
+
+def roll_back(checkpoint: str = "checkpoint_001", reason: str = "") -> RunRollbackRequested:
+    return RunRollbackRequested(run_id=RUN_ID, checkpoint=checkpoint, reason=reason)
+
+
+def retry(task_id: str, reason: str = "") -> TaskRetryRequested:
+    return TaskRetryRequested(run_id=RUN_ID, task_id=task_id, reason=reason)
+
+
+def skip(task_id: str, reason: str = "") -> TaskSkipRequested:
+    return TaskSkipRequested(run_id=RUN_ID, task_id=task_id, reason=reason)
+
+
+def timed_out(
+    task_id: str, timeout: Timeout, epoch: int = 1, agent_id: str | None = None
+) -> TaskTimedOut:
+    return TaskTimedOut(
+        run_id=RUN_ID, task_id=task_id, epoch=epoch, agent_id=agent_id, timeout=timeout
+    )
+
+
 def after(*reports: RunReport) -> tuple[RunEvent, ...]:
     """Return the events that reports to one run lead to, one after the other."""
+    return _history(reports)[0]
+
+
+def run_after(*reports: RunReport) -> Run:
+    """Return the run that reports lead to."""
+    run = _history(reports)[1]
+    assert run is not None
+    return run
+
+
+def _history(reports: Iterable[RunReport]) -> tuple[tuple[RunEvent, ...], Run | None]:
     run: Run | None = None
     past: list[RunEvent] = []
     for report in reports:
         events = decide(run, report, NOW)
         run = reduce(evolve, events, run)
         past += events
-    return tuple(past)
+    return tuple(past), run
 
 
 def types(events: Iterable[RunEvent | AnyReport]) -> list[str]:

@@ -13,7 +13,17 @@ from typing import Protocol, cast
 import orjson
 import structlog
 
-from bus.dead_letters import DETAIL, DIED_AT, EXCHANGE, KEY, MESSAGE_ID, QUEUE, REASON
+from bus.causes import cause_of, claims_of, shape_of, type_of
+from bus.dead_letters import (
+    DETAIL,
+    DIED_AT,
+    EXCHANGE,
+    KEY,
+    MESSAGE_ID,
+    QUEUE,
+    REASON,
+    earlier_life,
+)
 from bus.messages import Delivery
 from bus.ports import Clock, Source
 from domain.errors import Unavailable
@@ -37,6 +47,25 @@ class DeadLetter:
     properties: Mapping[str, object]
     body: bytes
     died_at: datetime
+    type: str
+    """What it claims to be."""
+
+    shape: str
+    """The detail without what differs from letter to letter."""
+
+    earlier: tuple[int, int] | None
+    """Which letter it has been before, and for which time it was sent again."""
+
+    @property
+    def cause(self) -> str:
+        """The group of the letters that died of the same."""
+        return cause_of(
+            reason=self.reason,
+            shape=self.shape,
+            exchange=self.exchange,
+            queue=self.queue,
+            type=self.type,
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -54,6 +83,8 @@ class DeadLetterStore(Protocol):
 
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
         """Keep letters; those that are there already are passed over.
+
+        What dies again after it was sent again is the letter that it has been, not another one.
 
         Raises:
             Unavailable: Some may not be kept; keeping them again does no harm.
@@ -91,12 +122,15 @@ def _letter_of(delivery: Delivery, now: datetime) -> DeadLetter:
     headers.pop("x-delivery-count", None)
     is_ours = REASON in headers
     origin = headers if is_ours else _last_death(headers)
+    claims = claims_of(delivery.body)
+    detail = _text(origin.get(DETAIL, ""))
+    key = _text(origin.get(KEY, delivery.key))
     return DeadLetter(
         message_id=_text(headers.get(MESSAGE_ID, said.message_id or "")),
         reason=_text(origin.get(REASON, "unknown")),
-        detail=_text(origin.get(DETAIL, "")),
+        detail=detail,
         exchange=_text(origin.get(EXCHANGE, "")),
-        routing_key=_text(origin.get(KEY, delivery.key)),
+        routing_key=key,
         queue=_text(origin.get(QUEUE, "")),
         headers=_as_json(headers),
         properties=_as_json(
@@ -108,6 +142,9 @@ def _letter_of(delivery: Delivery, now: datetime) -> DeadLetter:
         ),
         body=delivery.body,
         died_at=_died_at(headers, now),
+        type=_text(type_of(claims, key)),
+        shape=_text(shape_of(detail, claims)),
+        earlier=earlier_life(headers),
     )
 
 

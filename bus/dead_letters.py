@@ -1,6 +1,7 @@
 """What a dead letter carries beside the message itself: why it is dead, and where it was going."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,7 @@ REDRIVE: Final = "x-taskloom-redrive"
 
 _LONGEST_DETAIL = 1_000
 _LONGEST_REDRIVE = 40
+_EARLIER = re.compile(r"([1-9]\d{0,17})/([1-9]\d{0,8})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,13 @@ def dead_letter_headers(
     if said and isinstance(earlier := said.get(REDRIVE), str):
         headers[REDRIVE] = earlier[:_LONGEST_REDRIVE]
     return headers
+
+
+def earlier_life(headers: Mapping[str, object] | None) -> tuple[int, int] | None:
+    """Return which letter a message has been, and for which time it was sent again."""
+    told = (headers or {}).get(REDRIVE)
+    found = _EARLIER.fullmatch(told) if isinstance(told, str) else None
+    return (int(found[1]), int(found[2])) if found else None
 
 
 class DeadLetters:

@@ -9,17 +9,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
-from bus.dead_letters import DeadLetters
+from bus.dead_letters import DeadLetters, earlier_life
 from bus.envelope import decode_report
 from bus.failpoints import reach
 from bus.messages import Delivery
 from bus.ports import Group, Source
 from bus.properties import check_agreement, check_properties
 from bus.recorder import Outcome, Recorder
+from bus.redrives import Acceptance
 from bus.suspects import MOST, KillsItsReader, Ledger, fingerprint
 from bus.together import run_together
 from domain.deciders import PUBLIC_REPORTS
@@ -40,6 +41,8 @@ class _Heard:
     delivery: Delivery
     report: Report[AnyReport] | None
     refusal: TaskloomError | None = None
+    position: int = 0
+    """The last event it led to."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,18 @@ class _Open:
     answers: Sequence[asyncio.Future[Outcome]]
     suspects: Sequence[str]
     """What was entered in the ledger for it."""
+
+
+class Redriven(Protocol):
+    """Remembers what became of dead letters that were sent again."""
+
+    async def accepted(self, acceptances: Sequence[Acceptance]) -> None:
+        """Remember that what letters say is recorded; saying it again does no harm.
+
+        Raises:
+            Unavailable: It may be remembered or not.
+        """
+        ...
 
 
 class Inbox:
@@ -61,16 +76,19 @@ class Inbox:
         dead_letters: DeadLetters,
         *,
         ledger: Ledger | None = None,
+        redriven: Redriven | None = None,
         group: int = 500,
     ) -> None:
         """Take where reports come from and go to.
 
-        Without a ledger, what is delivered again is read one by one.
+        Without a ledger, what is delivered again is read one by one. ``redriven`` is told what
+        became of letters that were sent again.
         """
         self._source = source
         self._recorder = recorder
         self._dead_letters = dead_letters
         self._ledger = ledger
+        self._redriven = redriven
         self._group = group
         self._open: asyncio.Queue[_Open] = asyncio.Queue(AHEAD)
 
@@ -135,6 +153,9 @@ class Inbox:
         refused = [(h.delivery, h.refusal) for h in opened.heard if h.refusal is not None]
         if refused:
             await self._dead_letters.send(refused, queue=self._source.queue)
+        accepted = _accepted(opened.heard)
+        if accepted and (redriven := self._redriven) is not None:
+            await _insist_on(lambda: redriven.accepted(accepted))
         if opened.suspects and (ledger := self._ledger) is not None:
             await _insist_on(lambda: ledger.clear(opened.suspects))
         reach("inbox.before_ack")
@@ -162,6 +183,8 @@ class Inbox:
                     why = str(outcome)
                 elif isinstance(outcome, BaseException):
                     raise outcome
+                else:
+                    heard.position = outcome.position
             if not unavailable:
                 return
             log.warning("inbox.waits", reports=len(unavailable), why=why)
@@ -181,6 +204,16 @@ async def _insist_on(question: Callable[[], Awaitable[T]]) -> T:
         except Unavailable as error:
             log.warning("inbox.waits", why=str(error))
             await asyncio.sleep(0.2)
+
+
+def _accepted(heard: Sequence[_Heard]) -> Sequence[Acceptance]:
+    return [
+        Acceptance(letter=life[0], number=life[1], message_id=one.report.id, position=one.position)
+        for one in heard
+        if one.report is not None
+        and one.refusal is None
+        and (life := earlier_life(one.delivery.properties.headers))
+    ]
 
 
 def hear(delivery: Delivery) -> _Heard:

@@ -32,6 +32,7 @@ from bus.ports import Loop, SystemClock
 from bus.publishing import Publisher
 from bus.reactions import Reactions
 from bus.recorder import Recorder
+from bus.redriver import Redriver
 from bus.relay import Relay
 from bus.timekeeper import Timekeeper
 from bus.together import run_together
@@ -45,6 +46,7 @@ from infra.store.attempts import OpenAttempts
 from infra.store.breakers import BreakerRegistry
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.presence import PresenceTable
+from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
 from infra.store.suspects import SuspectTable
 from projections.attempts import ATTEMPTS
@@ -82,6 +84,7 @@ async def run(settings: Settings) -> None:
             pool=pool,
             broker=broker,
             publisher=publisher,
+            letters=await stack.enter_async_context(Publisher(publishing)),
             depths=BrokerDepths(hearing),
             # With a channel of its own: a word to oneself must not wait behind a thousand events.
             ears=Ears(await stack.enter_async_context(Publisher(publishing))),
@@ -101,6 +104,9 @@ class _Ready:
     pool: AsyncConnectionPool
     broker: "_Declared"
     publisher: Publisher
+    letters: Publisher
+    """Sends letters again: the relay must not wait behind thousands of them."""
+
     depths: BrokerDepths
     ears: Ears
 
@@ -154,12 +160,15 @@ async def _coordinate(ready: _Ready) -> None:
         )
         holders = HoldersCheck(open_attempts, ready.publisher, SystemClock())
         timekeeper = Timekeeper(open_attempts, recorder, SystemClock())
+        redrives = RedriveTable(pool)
         inbox = Inbox(
             Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything, rank=_now()),
             recorder,
             DeadLetters(ready.publisher, SystemClock()),
             ledger=SuspectTable(pool),
+            redriven=redrives,
         )
+        redriver = Redriver(redrives, ready.letters, store, SystemClock())
         dead = DeadLetterKeeper(
             Consumer(consuming, DEAD, prefetch=100, declare=broker.everything, rank=_now()),
             DeadLetterTable(pool),
@@ -180,6 +189,7 @@ async def _coordinate(ready: _Ready) -> None:
             recorder,
             inbox,
             dead,
+            redriver,
             keeper,
             holders,
             timekeeper,

@@ -10,14 +10,16 @@ from infra.store.store import DatabaseUnavailable
 
 
 @asynccontextmanager
-async def connection_of(pool: AsyncConnectionPool) -> AsyncGenerator[psycopg.AsyncConnection]:
-    """Take a connection for a while.
+async def connection_of(
+    pool: AsyncConnectionPool, *, patience: float | None = None
+) -> AsyncGenerator[psycopg.AsyncConnection]:
+    """Take a connection for a while; wait for one as long as the pool says, or so many seconds.
 
     Raises:
         DatabaseUnavailable: There is none, or it was lost meanwhile.
     """
     try:
-        async with pool.connection() as connection:
+        async with pool.connection(timeout=patience) as connection:
             yield connection
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise DatabaseUnavailable(error) from error

@@ -10,12 +10,13 @@ from psycopg_pool import AsyncConnectionPool
 from bus.consuming import Consumer
 from bus.dead_letter_keeper import DeadLetter, DeadLetterKeeper
 from bus.dead_letters import DIED_AT, REASON, DeadLetters
+from bus.letters import Chosen, UnknownDeadLetter
 from bus.messages import Delivery
 from bus.ports import SystemClock
 from bus.properties import Properties
 from bus.topology import DEAD, WORK, work_key
 from domain.errors import UnknownRun
-from infra.store.dead_letters import DeadLetterTable, UnknownDeadLetter
+from infra.store.dead_letters import DeadLetterTable
 from infra.store.store import DatabaseUnavailable
 from tests.support.exchanges import Broker, a_broker
 
@@ -87,7 +88,7 @@ async def test_a_refused_message_is_kept_with_its_reason(
     letters = DeadLetters(broker.publisher, SystemClock())
     await letters.send([refused(1, b"\x00\xff"), refused(2)], queue="taskloom.reports")
     await keep_until(broker, table, 2)
-    second, first = await table.list()
+    first, second = await table.some()
     assert (first.reason, first.detail) == ("unknown-run", "there is no run exec_1")
     assert (first.exchange, first.routing_key, first.queue) == (
         "taskloom.reports",
@@ -97,9 +98,10 @@ async def test_a_refused_message_is_kept_with_its_reason(
     assert (first.message_id, first.body) == ("m1", b"\x00\xff")
     assert first.properties["content_type"] == "text/x"
     assert second.message_id == "m2"
-    assert await table.show(first.id) == first
-    assert await table.list(reason="unknown-run", limit=1) == [second]
-    assert await table.list(reason="cycle") == []
+    assert (await table.show(first.id)).letter == first
+    (line,) = await table.list(Chosen(reason="unknown-run"), limit=1)
+    assert (line.id, line.size) == (second.id, len(second.body))
+    assert await table.list(Chosen(reason="cycle")) == []
     with pytest.raises(UnknownDeadLetter):
         await table.show(first.id + 100)
 
@@ -129,7 +131,7 @@ async def test_a_message_without_an_id_or_a_type_is_kept_without_them(
     bare = replace(delivery, properties=Properties(content_type=None, message_id=None))
     await DeadLetters(broker.publisher, SystemClock()).send([(bare, error)], queue="q")
     await keep_until(broker, table, 1)
-    (letter,) = await table.list()
+    (letter,) = await table.some()
     assert letter.message_id == ""
     assert not letter.properties["content_type"]
 
@@ -153,7 +155,7 @@ async def test_what_the_broker_itself_gave_up_has_a_reason_as_well(
     got = await queue.get()
     await got.reject(requeue=False)
     await keep_until(broker, table, 1)
-    (letter,) = await table.list()
+    (letter,) = await table.some()
     assert (letter.reason, letter.exchange, letter.queue, letter.routing_key) == (
         "rejected",
         WORK,
@@ -205,5 +207,5 @@ async def test_the_strangest_letter_is_kept_and_the_next_one_too(
     await broker.tell(DEAD, "any.key", b"strange", headers=headers)  # type: ignore[arg-type] # what AMQP has
     await DeadLetters(broker.publisher, SystemClock()).send([refused(1)], queue="q")
     await keep_until(broker, table, 2)
-    bodies = {letter.body for letter in await table.list()}
+    bodies = {letter.body for letter in await table.some()}
     assert bodies == {b"strange", b"{}"}

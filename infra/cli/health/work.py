@@ -67,7 +67,9 @@ async def look_at_work(opened: Record) -> list[Finding]:
         findings.append(ok("agents", f"{active} active"))
     letters = await DeadLetterTable(opened.pool).count()
     if letters:
-        findings.append(warn("dead letters", f"{letters} are kept", "see `taskloom dlq list`"))
+        findings.append(
+            warn("dead letters", f"{letters} wait for a decision", "see `taskloom dlq groups`")
+        )
     else:
         findings.append(ok("dead letters", "none"))
     return findings

@@ -1,0 +1,1 @@
+"""The verbs of ``taskloom dlq``, one file a kind."""

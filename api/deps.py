@@ -9,8 +9,10 @@ from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
 from bus.depths import WorkDepths
-from bus.ports import Clock, Log
+from bus.letters import Letters
+from bus.ports import Clock, Log, Store
 from bus.recorder import Outcome
+from bus.redrives import Redrives
 from domain.policies import AnyReport
 from domain.recorded import Report
 
@@ -31,6 +33,11 @@ class Deps:
     head: Callable[[], Awaitable[int]]
     """Tells the position of the last event."""
 
+    streams: Store
+    """The log stream by stream: what dead letters are rehearsed against."""
+
+    letters: Letters
+    redrives: Redrives
     clock: Clock
     new_id: Callable[[], str]
     """Draws the sortable part of an id: letters, digits and dashes."""

@@ -87,7 +87,7 @@ class Rehearsal:
             if letter.exchange not in SENT_AGAIN:
                 raise CannotBeSentAgain(letter.id, letter.exchange)  # as the others
             if letter.reason == KillsItsReader.code:
-                raise _NotTried  # noqa: TRY301 # as the others
+                raise _NotTried  # as the others
             if letter.exchange == WORK:
                 answer, detail = await self._work(letter)
             else:

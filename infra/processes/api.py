@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from api.app import create_app
 from api.deps import Condition, Deps
+from api.reading import CONNECT
 from bus.connect import connect
 from bus.depths import BrokerDepths, BrokerUnavailable
 from bus.owed import Depth
@@ -28,6 +29,8 @@ from domain.leases import WorkKind
 from infra.migrations import pending
 from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Settings
+from infra.store.dead_letters import DeadLetterTable
+from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
 
 
@@ -46,6 +49,9 @@ async def run(settings: Settings) -> None:
             record=recorder.record,
             log=store.log(),
             head=store.head,
+            streams=store,
+            letters=DeadLetterTable(pool, patience=CONNECT),
+            redrives=RedriveTable(pool, patience=CONNECT),
             clock=clock,
             new_id=lambda: str(uuid7()),
             version=version("taskloom"),

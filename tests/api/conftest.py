@@ -20,6 +20,8 @@ from bus.recorder import Outcome, Recorder
 from domain.deciders import stream_of
 from domain.policies import AnyReport
 from domain.recorded import Report
+from infra.store.dead_letters import DeadLetterTable
+from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
 from projections.catalog import VIEWS
 from projections.postgres import PostgresViews
@@ -44,8 +46,12 @@ async def front() -> AsyncIterator[httpx2.AsyncClient]:
     async def nothing(*_: object) -> Any:
         raise AssertionError("a bad request went too far")
 
+    closed = AsyncConnectionPool(open=False)
     deps = Deps(
-        views=AsyncConnectionPool(open=False),
+        views=closed,
+        streams=PostgresStore(""),
+        letters=DeadLetterTable(closed),
+        redrives=RedriveTable(closed),
         record=nothing,
         log=History(),
         head=nothing,
@@ -101,6 +107,9 @@ async def system(database: str) -> AsyncIterator[System]:
 
         deps = Deps(
             views=pool,
+            streams=store,
+            letters=DeadLetterTable(pool),
+            redrives=RedriveTable(pool),
             record=recorder.record,
             log=store.log(),
             head=head,

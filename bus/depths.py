@@ -44,6 +44,10 @@ class BrokerDepths:
         """Return what the queue of a kind of work holds."""
         return await self._of(f"{WORK}.{work_key(*kind)}")
 
+    async def waiting(self, kind: WorkKind) -> int:
+        """Return how many tasks of a kind no consumer has in hand."""
+        return (await self.work(kind)).ready
+
     async def retry(self, delay: int) -> int:
         """Return how many tasks wait in the retry queue of a delay."""
         return (await self._of(f"{RETRY}.{delay}s")).ready

@@ -5,7 +5,7 @@ and the run dispatches its next epoch.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -19,8 +19,8 @@ from bus.signals import Heartbeat
 from bus.telling import saying, tell
 from domain.errors import Unavailable
 from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, is_lost
-from domain.policies import AnyReport
-from domain.recorded import Report
+from domain.policies import AnyReport, Event
+from domain.recorded import Recorded, Report
 from domain.run_events import TaskLost
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,10 @@ class Depths(Protocol):
         ...
 
 
+def _nobody(_: Sequence[Recorded[Event]]) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class _Heard:
     since: datetime
@@ -85,8 +89,12 @@ class LeaseKeeper:
         clock: Clock,
         lease: timedelta,
         is_echoed: bool = False,
+        moved: Callable[[Sequence[Recorded[Event]]], None] = _nobody,
     ) -> None:
-        """Take where to look; ``is_echoed`` says that somebody calls ``hear_itself``."""
+        """Take where to look; ``is_echoed`` says that somebody calls ``hear_itself``.
+
+        ``moved`` is told what the loss of attempts has led to.
+        """
         self._attempts = attempts
         self._presence = presence
         self._depths = depths
@@ -94,6 +102,7 @@ class LeaseKeeper:
         self._clock = clock
         self._lease = lease
         self._is_echoed = is_echoed
+        self._tell_moved = moved
         self._heard = _Heard(clock.now(), clock.now())
         self._judged_at = clock.now()
         self._watchful_until = clock.now()
@@ -172,7 +181,7 @@ class LeaseKeeper:
             return
         log.warning("leases.lost", attempts=len(lost))
         reach("leases.before_record")
-        await tell(self._recorder, [_lost(attempt, now) for attempt in lost])
+        self._tell_moved(await tell(self._recorder, [_lost(attempt, now) for attempt in lost]))
         for attempt in lost:
             # The view needs time to show what was done about it.
             self._heard.attempts[attempt.key] = now

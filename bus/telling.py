@@ -7,9 +7,9 @@ from datetime import datetime
 import structlog
 
 from bus.recorder import Recorder
-from domain.errors import Refused, TaskloomError
-from domain.policies import AnyReport
-from domain.recorded import Report, derived_id
+from domain.errors import Refused
+from domain.policies import AnyReport, Event
+from domain.recorded import Recorded, Report, derived_id
 
 log = structlog.get_logger(__name__)
 
@@ -29,15 +29,23 @@ def saying(
     )
 
 
-async def tell(recorder: Recorder, reports: Sequence[Report[AnyReport]]) -> None:
-    """Record reports; one that is refused has been overtaken, and does not matter any more.
+async def tell(
+    recorder: Recorder, reports: Sequence[Report[AnyReport]]
+) -> Sequence[Recorded[Event]]:
+    """Record reports, and return what they have led to.
+
+    One that is refused has been overtaken, and does not matter any more.
 
     Raises:
         Unavailable: Some of them may not be recorded.
     """
     outcomes = await asyncio.gather(*recorder.record_all(reports), return_exceptions=True)
+    events: list[Recorded[Event]] = []
     for report, outcome in zip(reports, outcomes, strict=True):
         if isinstance(outcome, Refused):
             log.info("report.moot", by=report.actor, stream=report.stream, why=str(outcome))
-        elif isinstance(outcome, TaskloomError):
+        elif isinstance(outcome, BaseException):
             raise outcome
+        else:
+            events += outcome.events
+    return events

@@ -3,7 +3,7 @@
 The coordinator keeps this view itself, beside its decisions; the projector keeps all others.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -274,3 +274,13 @@ async def read_attempts(
             [[run_id for run_id, _ in tasks], [task_id for _, task_id in tasks]],
         )
         return await cursor.fetchall()
+
+
+async def list_untaken(connection: Connection, positions: Collection[int]) -> Collection[int]:
+    """Return the positions, of these, where attempts were dispatched that nobody has started."""
+    cursor = await connection.execute(
+        "select position from views.attempts_2 where state = 'dispatched'"
+        " and position = any(%s::bigint[])",
+        [list(positions)],
+    )
+    return {int(position) for (position,) in await cursor.fetchall()}

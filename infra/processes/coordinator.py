@@ -27,6 +27,7 @@ from bus.health import HealthKeeper
 from bus.holders import HoldersCheck
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
+from bus.moved import MovedWork
 from bus.owed import OwedWork
 from bus.ports import Loop, SystemClock
 from bus.publishing import Publisher
@@ -140,6 +141,14 @@ async def _coordinate(ready: _Ready) -> None:
             is_echoed=True,
         )
         open_attempts = OpenAttempts(pool, store)
+        moved = MovedWork(
+            attempts=open_attempts,
+            depths=ready.depths,
+            relay=relay,
+            clock=SystemClock(),
+            sightings=lambda: keeper.sightings(),
+            holds_back=breakers.holds_back,
+        )
         keeper = LeaseKeeper(
             attempts=open_attempts,
             presence=presence,
@@ -148,6 +157,7 @@ async def _coordinate(ready: _Ready) -> None:
             clock=SystemClock(),
             lease=lease,
             is_echoed=True,
+            moved=moved.watch,
         )
         owed = OwedWork(
             attempts=open_attempts,
@@ -191,6 +201,7 @@ async def _coordinate(ready: _Ready) -> None:
             dead,
             redriver,
             keeper,
+            moved,
             holders,
             timekeeper,
             health,

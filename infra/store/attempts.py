@@ -1,6 +1,6 @@
 """The open attempts, as the lease keeper asks for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from psycopg_pool import AsyncConnectionPool
@@ -20,6 +20,7 @@ from projections.attempts import (
     list_delayed,
     list_due,
     list_late,
+    list_untaken,
     read_attempts,
 )
 
@@ -114,6 +115,11 @@ class OpenAttempts:
         async with connection_of(self._pool) as connection:
             rows = await read_attempts(connection, tasks)
         return {(row.run_id, row.task_id): _attempt(row) for row in rows}
+
+    async def unstarted(self, positions: Collection[int]) -> Collection[int]:
+        """Return which of the attempts that were dispatched there have not begun."""
+        async with connection_of(self._pool) as connection:
+            return await list_untaken(connection, positions)
 
     async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
         """Return the events that dispatched attempts."""

@@ -12,8 +12,9 @@ from api.durations import Moment, human_or_none
 from api.reading import Reading
 from domain.agent import Health, Lifecycle
 from domain.errors import UnknownAgent
-from domain.values import AgentId, AgentType, JsonObject
+from domain.values import AgentId, AgentType, JsonObject, Role
 from projections.agents import AGENTS, Present, Status, list_agents, read_agent
+from projections.degraded import Cause, Degraded, list_degraded
 from projections.presence import tasks_of
 
 router = APIRouter(prefix="/agents", tags=["agents"])
@@ -32,11 +33,26 @@ class AgentSummary(BaseModel):
     last_heartbeat: Moment | None
 
 
+class DegradedType(BaseModel):
+    """A type of agents that cannot do all of its work."""
+
+    role: Role
+    type: str
+    cause: Cause
+    why: str
+    agents: int
+    """How many are registered."""
+
+    healthy_agents: int
+
+
 class AgentsAnswer(BaseModel):
     """All agents that were asked for."""
 
     agents: Sequence[AgentSummary]
     total: int
+    degraded: Sequence[DegradedType]
+    """Types that cannot do all of their work, whatever `status` was asked for."""
 
 
 class AgentCapacity(BaseModel):
@@ -106,7 +122,12 @@ async def show_agents(
     now = ports.clock.now()
     async with views.snapshot(AGENTS) as read:
         agents = await list_agents(read.connection, agent_type=type, status=status)
-    return AgentsAnswer(agents=[_summary(agent, now) for agent in agents], total=len(agents))
+        degraded = await list_degraded(read.connection, now=now)
+    return AgentsAnswer(
+        agents=[_summary(agent, now) for agent in agents],
+        total=len(agents),
+        degraded=[degraded_type(one) for one in degraded if type in (None, one.agent_type)],
+    )
 
 
 @router.get("/{agent_id}")
@@ -155,6 +176,18 @@ async def show_agent(
             last_heartbeat=presence.seen_at if presence else None,
             reason=row.reason or None,
         ),
+    )
+
+
+def degraded_type(one: Degraded) -> DegradedType:
+    """Return a degraded type as it is shown."""
+    return DegradedType(
+        role=one.role,
+        type=one.agent_type,
+        cause=one.cause,
+        why=one.why,
+        agents=one.agents,
+        healthy_agents=one.healthy,
     )
 
 

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Response
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
 
+from api.agents import DegradedType, degraded_type
 from api.deps import Condition, Deps, Ports
 from api.durations import Moment, human
 from api.reading import CONNECT
 from domain.errors import TaskloomError, Unavailable
 from projections.agents import list_agents
 from projections.catalog import PROJECTED, VIEWS
+from projections.degraded import Degraded, list_degraded
 from projections.executions import count_active
 from projections.positions import ViewStatus, statuses
 
@@ -51,6 +53,9 @@ class StatusReport(BaseModel):
     uptime: str
     uptime_seconds: float
     components: Mapping[str, Condition]
+    degraded: Sequence[DegradedType]
+    """Types of agents that cannot do all of their work, and why."""
+
     active_agents: int | None
     active_executions: int | None
     position: int | None
@@ -78,6 +83,7 @@ class _Looked:
     head: int
     agents: int
     executions: int
+    degraded: Sequence[Degraded]
 
 
 @router.get("/status")
@@ -87,11 +93,12 @@ async def show_status(ports: Ports) -> StatusReport:
     uptime = max((ports.clock.now() - ports.started_at).total_seconds(), 0.0)
     conditions = _components(ports, looked, components)
     return StatusReport(
-        status=_worst(conditions),
+        status=_worst(conditions, is_degraded=bool(looked and looked.degraded)),
         version=ports.version,
         uptime=human(uptime),
         uptime_seconds=round(uptime, 3),
         components=conditions,
+        degraded=[degraded_type(one) for one in looked.degraded] if looked else [],
         active_agents=looked.agents if looked else None,
         active_executions=looked.executions if looked else None,
         position=looked.head if looked else None,
@@ -132,6 +139,7 @@ async def _look(ports: Deps) -> _Looked | None:
                 head=await ports.head(),
                 agents=len(await list_agents(connection, status="active")),
                 executions=await count_active(connection),
+                degraded=await list_degraded(connection, now=ports.clock.now()),
             )
     except _SILENT:
         return None
@@ -175,10 +183,11 @@ def _condition_of(ports: Deps, views: Sequence[ViewStatus], head: int) -> Condit
     return "degraded" if behind > ports.most_behind else "healthy"
 
 
-def _worst(conditions: Mapping[str, Condition]) -> Condition:
+def _worst(conditions: Mapping[str, Condition], *, is_degraded: bool) -> Condition:
     if conditions["database"] == "unhealthy":
         return "unhealthy"
-    return "degraded" if {"degraded", "unhealthy"} & set(conditions.values()) else "healthy"
+    is_degraded = is_degraded or bool({"degraded", "unhealthy"} & set(conditions.values()))
+    return "degraded" if is_degraded else "healthy"
 
 
 def _report(view: ViewStatus, head: int) -> ViewReport:

@@ -168,7 +168,8 @@ async def list_attempts(
 
 
 _DUE = "since + delay * interval '1 second'"
-_UNTAKEN = "from views.attempts_2 where state = 'dispatched' and position <= %(published)s"
+_WAITING = "from views.attempts_2 where state = 'dispatched'"
+_UNTAKEN = f"{_WAITING} and position <= %(published)s"
 
 
 async def count_late(
@@ -182,6 +183,18 @@ async def count_late(
         {"before": before, "published": published},
     )
     return {(role, type_, lane): count for role, type_, lane, count in await cursor.fetchall()}
+
+
+async def count_waiting(
+    connection: Connection, *, before: datetime
+) -> Mapping[tuple[Role, str], int]:
+    """Return how many attempts for each type of agents were due before a time, and not started."""
+    cursor = await connection.execute(
+        f"select role, agent_type, count(*) {_WAITING}"
+        f" and since < %(before)s and {_DUE} < %(before)s group by role, agent_type",
+        {"before": before},
+    )
+    return {(role, type_): count for role, type_, count in await cursor.fetchall()}
 
 
 async def list_late(

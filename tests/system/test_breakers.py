@@ -31,7 +31,7 @@ async def work(work: Work) -> JsonObject:
 
 AGENT = Agent(type="FLAKY", actions={"work": work})
 '''
-QUICK = {"TASKLOOM_BREAKERS__LEAST_FAILURES": "5", "TASKLOOM_BREAKERS__COOL_DOWN": "6"}
+QUICK = {"TASKLOOM_BREAKERS__LEAST_FAILURES": "5", "TASKLOOM_BREAKERS__COOL_DOWN": "14"}
 
 
 def tasks(count: int) -> list[Mapping[str, Any]]:
@@ -59,6 +59,9 @@ def test_work_for_agents_that_fail_at_everything_waits_until_they_are_well(
     with running(tmp_path, database, vhost_url, agents=agents, env=QUICK) as stack:
         first = stack.submit(tasks(6))
         stack.until(lambda: state(stack) == "open", "the breaker is open")
+        (degraded,) = stack.ask("/status")["degraded"]
+        assert degraded["why"].endswith("the last: the licence server is away")
+        assert "FLAKY (execution): new work is held back" in stack.taskloom("doctor")
         stack.kill("coordinator")
         second = stack.submit(tasks(4))
         stack.until(lambda: waiting(stack) >= 4, "new work waits, after a restart as well")
@@ -69,4 +72,5 @@ def test_work_for_agents_that_fail_at_everything_waits_until_they_are_well(
         stack.until(lambda: state(stack) == "closed", "the breaker is closed")
         assert stack.count("breaker.closed") == 1
         assert stack.count("breaker.opened") == stack.count("breaker.half_opened")
+        assert stack.ask("/status")["degraded"] == []
         require(database)

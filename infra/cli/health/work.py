@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+from infra.cli.health.degraded import look_at_types
 from infra.cli.health.findings import Finding, fail, ok, warn
 from infra.cli.output import seconds
 from infra.cli.reading import Record
@@ -10,6 +11,7 @@ from infra.store.dead_letters import DeadLetterTable
 from projections.agents import list_agents
 from projections.attempts import list_attempts
 from projections.catalog import VIEWS
+from projections.degraded import list_degraded
 from projections.executions import count_active
 from projections.positions import prepare, statuses
 
@@ -29,6 +31,7 @@ async def look_at_work(opened: Record) -> list[Finding]:
         attempts = await list_attempts(connection)
         runs = await count_active(connection)
         agents = await list_agents(connection)
+        degraded = await list_degraded(connection, now=datetime.now(UTC))
     findings: list[Finding] = [ok("log", f"{head} is its last position")]
     findings += [
         fail(
@@ -65,6 +68,7 @@ async def look_at_work(opened: Record) -> list[Finding]:
         findings.append(warn("agents", f"{active} active; lost: {names}", "start them again"))
     else:
         findings.append(ok("agents", f"{active} active"))
+    findings += look_at_types(degraded)
     letters = await DeadLetterTable(opened.pool).count()
     if letters:
         findings.append(

@@ -71,9 +71,16 @@ def struck(stack: Stack, name: str, number: signal.Signals) -> Generator[datetim
     yield at
     if number == signal.SIGSTOP:
         stack.signal(name, signal.SIGCONT)
+        time.sleep(1.5)  # it finds out what it has missed
     else:
+        before = _times_ready(stack, name)
         stack.kill(name)
-    time.sleep(1.5)  # it has its place again
+        stack.until(lambda: _times_ready(stack, name) > before, f"{name} is back")
+
+
+def _times_ready(stack: Stack, name: str) -> int:
+    words = stack.words(name, lines=100_000)
+    return words.count('"coordinator.ready"') + words.count('"agent.ready"')
 
 
 def leader(stack: Stack) -> str:

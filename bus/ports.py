@@ -81,6 +81,22 @@ class Positions(Protocol):
         ...
 
 
+class Parking(Protocol):
+    """Remembers events that a follower cannot read and has passed over."""
+
+    async def park(self, follower: str, position: int, *, stream: str, why: str) -> None:
+        """Note that a follower has passed over an event."""
+        ...
+
+    async def parked(self, follower: str) -> Sequence[int]:
+        """Return the positions that a follower has passed over, the first of them first."""
+        ...
+
+    async def release(self, follower: str, position: int) -> None:
+        """Forget an event that a follower has heard after all."""
+        ...
+
+
 class Sender(Protocol):
     """Publishes messages, and learns what becomes of each."""
 

@@ -48,6 +48,12 @@ class UnreadableStream(Unavailable):
 
     code = "unreadable-stream"
 
+    def __init__(self, message: str, *, stream: str = "", position: int = 0) -> None:
+        super().__init__(message)
+        self.stream = stream
+        self.position = position
+        """Where the log holds it, 0 where that is not known."""
+
 
 class UnknownPlan(NotFound):
     """No plan has this id."""

@@ -46,6 +46,7 @@ from infra.settings import Settings
 from infra.store.attempts import OpenAttempts
 from infra.store.breakers import BreakerRegistry
 from infra.store.dead_letters import DeadLetterTable
+from infra.store.parked import ParkedEvents
 from infra.store.presence import PresenceTable
 from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
@@ -191,8 +192,8 @@ async def _coordinate(ready: _Ready) -> None:
             await reactions(events)
 
         followers = [
-            Follower("relay", relay, events=store.log(), positions=store),
-            Follower("reactions", react, events=store.log(), positions=store),
+            Follower(name, hear, events=store.log(), positions=store, parking=ParkedEvents(pool))
+            for name, hear in (("relay", relay), ("reactions", react))
         ]
         log.info("coordinator.leads")
         loops: Sequence[Loop] = (

@@ -21,10 +21,12 @@ class UnknownTopic(UnreadableStream):
 
     code = "unknown-topic"
 
-    def __init__(self, topic: str, stream: str, version: int) -> None:
+    def __init__(self, topic: str, stream: str, version: int, *, position: int = 0) -> None:
         super().__init__(
             f"event {version} of {stream} is of the unknown type {topic!r}; "
-            "it was written by a later version of taskloom: upgrade before reading this stream"
+            "it was written by a later version of taskloom: upgrade before reading this stream",
+            stream=stream,
+            position=position,
         )
 
 
@@ -33,8 +35,10 @@ class CorruptEvent(UnreadableStream):
 
     code = "corrupt-event"
 
-    def __init__(self, stream: str, version: int, why: str) -> None:
-        super().__init__(f"event {version} of {stream} cannot be read: {why}")
+    def __init__(self, stream: str, version: int, why: str, *, position: int = 0) -> None:
+        super().__init__(
+            f"event {version} of {stream} cannot be read: {why}", stream=stream, position=position
+        )
 
 
 def to_stored(recorded: Recorded[Event]) -> StoredEvent:
@@ -69,9 +73,10 @@ def from_stored(stored: StoredEvent) -> Recorded[Event]:
         CorruptEvent: It is not of the form of its type.
     """
     stream, version = str(stored.originator_id), stored.originator_version
+    position = stored.id if isinstance(stored, Notification) else 0
     model = EVENTS.get(stored.topic)
     if model is None:
-        raise UnknownTopic(stored.topic, stream, version)
+        raise UnknownTopic(stored.topic, stream, version, position=position)
     try:
         state = orjson.loads(stored.state)
         meta = state["meta"]
@@ -80,7 +85,7 @@ def from_stored(stored: StoredEvent) -> Recorded[Event]:
         at = datetime.fromisoformat(meta["at"])
         return Recorded(
             id=meta["id"],
-            position=stored.id if isinstance(stored, Notification) else 0,
+            position=position,
             stream=stream,
             version=version,
             event=cast("Event", event),
@@ -92,4 +97,4 @@ def from_stored(stored: StoredEvent) -> Recorded[Event]:
             schema_version=meta["v"],
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptEvent(stream, version, str(error)) from error
+        raise CorruptEvent(stream, version, str(error), position=position) from error

@@ -8,6 +8,7 @@ from infra.cli.health.findings import Finding, fail, ok, warn
 from infra.cli.output import seconds
 from infra.cli.reading import Record
 from infra.store.dead_letters import DeadLetterTable
+from infra.store.parked import ParkedEvents
 from projections.agents import list_agents
 from projections.attempts import list_attempts
 from projections.catalog import VIEWS
@@ -69,6 +70,10 @@ async def look_at_work(opened: Record) -> list[Finding]:
     else:
         findings.append(ok("agents", f"{active} active"))
     findings += look_at_types(degraded)
+    if parked := await ParkedEvents(opened.pool).streams():
+        names = ", ".join(parked[:3]) + (" …" if len(parked) > 3 else "")
+        advice = "upgrade taskloom: a later version may have written it"
+        findings.append(fail("log", f"passed over what cannot be read in {names}", advice))
     letters = await DeadLetterTable(opened.pool).count()
     if letters:
         findings.append(

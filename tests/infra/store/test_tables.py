@@ -13,6 +13,7 @@ from domain.run_events import TaskDispatched
 from infra.chaos.proxy import Proxy, proxied
 from infra.store.attempts import OpenAttempts
 from infra.store.dead_letters import DeadLetterTable
+from infra.store.parked import ParkedEvents
 from infra.store.presence import PresenceTable
 from infra.store.store import DatabaseUnavailable, PostgresStore
 from infra.store.suspects import SuspectTable
@@ -80,6 +81,20 @@ async def test_a_message_is_in_the_ledger_from_before_it_is_read_until_it_is_ans
         assert await ledger.entries(["a", "b", "c"]) == {"a": 1, "b": 2}
         await ledger.clear(["a", "c"])
         assert await ledger.entries(["a", "b", "c"]) == {"b": 2}
+
+
+async def test_what_is_parked_is_known_until_it_is_released(database: str) -> None:
+    pool: AsyncConnectionPool = AsyncConnectionPool(database, open=False)
+    async with pool:
+        parked = ParkedEvents(pool)
+        for position in (9, 3, 3):
+            await parked.park("relay", position, stream=f"s{position}", why="x" * 5_000)
+        await parked.park("reactions", 3, stream="s3", why="")
+        assert await parked.parked("relay") == [3, 9]
+        assert await parked.streams() == ["s3", "s9"]
+        await parked.release("relay", 9)
+        assert await parked.parked("relay") == [3]
+        assert await parked.streams() == ["s3"]
 
 
 async def test_the_smallest_and_the_largest_heartbeat_can_be_kept(database: str) -> None:

@@ -30,12 +30,24 @@ async def run_together(*loops: Coroutine[Any, Any, None]) -> None:
 
 
 async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel tasks until every one of them has ended, whatever it ends with."""
+    """Cancel tasks until every one of them has ended, whatever it ends with.
+
+    Who is cancelled meanwhile goes on waiting first: a loop that nobody waits for any more would
+    live on, and hold what its successor needs.
+    """
     pending = {task for task in tasks if not task.done()}
+    is_cancelled = False
     while pending:
         for task in pending:
             task.cancel()
-        ended, pending = await asyncio.wait(pending, timeout=AGAIN)
+        try:
+            ended, _ = await asyncio.wait(pending, timeout=AGAIN)
+        except asyncio.CancelledError:
+            is_cancelled = True
+            ended = {task for task in pending if task.done()}
+        pending -= ended
         for task in ended:
             if not task.cancelled():
                 task.exception()  # it was asked to end: how does not matter
+    if is_cancelled:
+        raise asyncio.CancelledError

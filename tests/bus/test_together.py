@@ -60,3 +60,15 @@ async def test_what_a_task_ends_with_does_not_matter_to_who_ends_it() -> None:
     await asyncio.sleep(0)
     await end([task])
     assert task.done()
+
+
+async def test_who_is_cancelled_while_ending_leaves_nobody_behind() -> None:
+    stubborn = asyncio.create_task(forgets(5))
+    ending = asyncio.create_task(end([stubborn]))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        ending.cancel()
+        await asyncio.sleep(0.01)
+    await asyncio.wait([ending], timeout=10)
+    assert ending.cancelled()
+    assert stubborn.done()

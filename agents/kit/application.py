@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 import structlog
-from aiormq.exceptions import ChannelAccessRefused
+from aiormq.exceptions import AMQPConnectionError, ChannelAccessRefused, ChannelInvalidStateError
 from faststream import FastStream
 from faststream.rabbit import (
     Channel,
@@ -83,22 +83,37 @@ async def run_until(
 ) -> None:
     """Run an agent until an event is set, then finish what is in hand."""
     identity = identify(agent, agent_id)
-    app = build(agent, identity=identity, url=url, options=options or Options())
     stopped = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            app = build(agent, identity=identity, url=url, options=options or Options())
+            try:
+                await _start(app, stopped)
+                log.info("agent.ready", agent=identity.agent_id, instance=identity.instance)
+                await stopped
+                log.info("agent.stops", agent=identity.agent_id)
+            except (AMQPConnectionError, ChannelInvalidStateError) as error:
+                # The connection was lost while the subscribers were made: that is nobody's fault.
+                log.warning("agent.starts_again", agent=identity.agent_id, why=str(error))
+                await asyncio.sleep(reconnect_interval())
+            finally:
+                await app.stop()
+    finally:
+        await end((stopped,))
+
+
+async def _start(app: FastStream, stopped: asyncio.Task[bool]) -> None:
+    """Start an application, as long as nobody asks it to stop."""
     starting = asyncio.create_task(app.start())
     try:
         await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting  # raises what went wrong
-            log.info("agent.ready", agent=identity.agent_id, instance=identity.instance)
-            await stopped
-            log.info("agent.stops", agent=identity.agent_id)
         else:
             # Who is cancelled while it subscribes loses the channel of all subscribers.
             await asyncio.wait((starting,), timeout=_GOODBYE)
     finally:
-        await end((stopped, starting))
-        await app.stop()
+        await end((starting,))
 
 
 def build(agent: Agent, *, identity: Identity, url: str, options: Options) -> FastStream:

@@ -184,7 +184,10 @@ def _serve(requests: socket.socket) -> Sequence[str] | None:
                     wake.recv(4096)
                 _reap(requests)
                 continue
-            arrived: bytes = requests.recv(65_536)
+            try:
+                arrived: bytes = requests.recv(65_536)
+            except ConnectionResetError:  # it is gone, and has not read all that we said
+                return None
             if not arrived:
                 return None
             *lines, received = (received + arrived).split(b"\n")

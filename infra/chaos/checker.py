@@ -20,6 +20,17 @@ RUN_ENDS = {
     "run.failed": "failed",
     "run.cancelled": "cancelled",
 }
+GOING_ON = ("running", "paused")
+STEERING: Mapping[str, str | None] = {
+    "run.checkpointed": None,
+    "run.paused": "paused",
+    "run.resumed": "running",
+    "run.rolled_back": "paused",
+    "task.reopened": None,
+}
+"""What a person makes happen, and the status it leads to."""
+
+CHANGE_NOTHING = ("report.ignored", "replan.requested", "task.timed_out", "task.stopped")
 TASK_ENDS = ("completed", "failed", "skipped", "cancelled")
 
 
@@ -32,6 +43,7 @@ class Event:
     version: int
     type: str
     body: Json
+    at: str = ""
 
 
 @dataclass(slots=True)
@@ -44,6 +56,13 @@ class Task:
     failures: int = 0
     losses: int = 0
     agent_id: str | None = None
+    is_waived: bool = False
+    """Whether a person said that what needs it may go on without it."""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether what needs it may start."""
+        return self.status == "completed" or self.is_waived
 
     def row(self) -> tuple[str, int, int, int]:
         """Return what its view should say of it."""
@@ -80,7 +99,7 @@ def check(dsn: str) -> Findings:
         runs, violations = fold(events)
         violations += endless(runs)
         violations += list(streams(events))
-        violations += list(_views(connection, runs))
+        violations += differing(read_views(connection), runs)
     return Findings(len(events), runs, violations)
 
 
@@ -88,8 +107,8 @@ def read(connection: psycopg.Connection[Any]) -> Sequence[Event]:
     """Return the log in the order of its positions."""
     with connection.cursor(row_factory=class_row(Event)) as cursor:
         cursor.execute(
-            "select position, stream, version, type, event->'event' as body from event_log"
-            " order by position"
+            "select position, stream, version, type, event->'event' as body,"
+            " coalesce(event->'meta'->>'at', '') as at from event_log order by position"
         )
         return cursor.fetchall()
 
@@ -134,9 +153,12 @@ def _hear(runs: dict[str, Run], event: Event) -> Iterator[str]:
     if run is None:
         yield "the run has not started"
         return
-    if event.type == "report.ignored":
+    if event.type in CHANGE_NOTHING:
         return
-    if run.status != "running":
+    if event.type in STEERING:
+        _steer(run, event)
+        return
+    if run.status not in GOING_ON:
         yield f"the run is {run.status} already"
     if event.type == "run.extended":
         _grow(run, event.body)
@@ -154,10 +176,19 @@ def _grow(run: Run, body: Json) -> None:
         run.tasks[task["id"]] = Task(needs)
 
 
+def _steer(run: Run, event: Event) -> None:
+    """A person may reopen what has ended; whatever is reopened begins from its next epoch."""
+    run.status = STEERING[event.type] or run.status
+    for task_id in event.body.get("tasks", ()):
+        was = run.tasks[task_id]
+        run.tasks[task_id] = Task(was.needs, epoch=was.epoch)
+
+
 def _hear_task(run: Run, task: Task, event: Event) -> Iterator[str]:
     what, body = event.type.removeprefix("task."), event.body
     name = f"task {body['task_id']}"
-    if task.status in ("completed", "skipped", "cancelled"):
+    is_waived = what == "skipped" and body.get("because") is None
+    if task.status in ("completed", "skipped", "cancelled") and not is_waived:
         yield f"{name} has ended: {task.status}"
     if what == "dispatched":
         yield from _dispatch(run, task, body, name)
@@ -170,11 +201,12 @@ def _hear_task(run: Run, task: Task, event: Event) -> Iterator[str]:
         yield f"{name} is {task.status}, not started"
     if what in ("completed", "lost") and body["agent_id"] != task.agent_id:
         yield f"{name} is held by {task.agent_id}, not {body['agent_id']}"
-    if what == "skipped" and task.status != "pending":
+    if what == "skipped" and task.status != "pending" and not is_waived:
         yield f"{name} is {task.status}, not pending"
-    if what == "failed" and task.status not in ("dispatched", "started"):
+    if what == "failed" and task.status not in ("pending", "dispatched", "started", "lost"):
         yield f"{name} is {task.status}: nobody can fail at it"
     task.status = what
+    task.is_waived = is_waived
     task.failures += what == "failed"
     task.losses += what == "lost"
     if what in ("started", "completed"):
@@ -186,7 +218,7 @@ def _dispatch(run: Run, task: Task, body: Json, name: str) -> Iterator[str]:
         yield f"{name} goes from epoch {task.epoch} to {body['epoch']}"
     if task.status not in ("pending", "failed", "lost"):
         yield f"{name} is {task.status}: it needs no other attempt"
-    if early := sorted(one for one in task.needs if run.tasks[one].status != "completed"):
+    if early := sorted(one for one in task.needs if not run.tasks[one].is_met):
         yield f"{name} does not wait for {', '.join(early)}"
     task.status, task.epoch = "dispatched", body["epoch"]
     task.agent_id = None
@@ -195,7 +227,7 @@ def _dispatch(run: Run, task: Task, body: Json, name: str) -> Iterator[str]:
 def endless(runs: Mapping[str, Run]) -> list[str]:
     """Every run has ended, and every task of it."""
     return [
-        *(f"run {run_id} has not ended" for run_id, run in runs.items() if run.status == "running"),
+        *(f"run {run_id} has not ended" for run_id, run in runs.items() if run.status in GOING_ON),
         *(
             f"task {task_id} of {run_id} is {task.status} for ever"
             for run_id, run in runs.items()
@@ -206,27 +238,42 @@ def endless(runs: Mapping[str, Run]) -> list[str]:
             f"run {run_id} is completed, but its task {task_id} is {task.status}"
             for run_id, run in runs.items()
             for task_id, task in run.tasks.items()
-            if run.status == "completed" and task.status != "completed"
+            if run.status == "completed" and not task.is_met
         ),
     ]
 
 
-def _views(connection: psycopg.Connection[Any], runs: Mapping[str, Run]) -> Iterator[str]:
-    """The views say of every run and task what the events say."""
-    shown = dict(connection.execute("select run_id, status from views.executions_2").fetchall())
-    for run_id in sorted(shown.keys() | runs.keys()):
-        status = runs[run_id].status if run_id in runs else None
-        if shown.get(run_id) != status:
-            yield f"the view shows run {run_id} as {shown.get(run_id)}; it is {status}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """What the views show."""
+
+    runs: Mapping[str, str]
+    """The status of each run."""
+
+    tasks: Mapping[TaskKey, tuple[Any, ...]]
+    """Of each task its status, epoch, failures and losses."""
+
+
+def read_views(connection: psycopg.Connection[Any]) -> Views:
+    """Return what the views show of every run and task."""
+    shown = connection.execute("select run_id, status from views.executions_2").fetchall()
     rows = connection.execute(
         "select run_id, task_id, status, epoch, failures, losses from views.tasks_2"
     ).fetchall()
-    seen: dict[TaskKey, tuple[Any, ...]] = {(row[0], row[1]): row[2:] for row in rows}
+    return Views(runs=dict(shown), tasks={(row[0], row[1]): tuple(row[2:]) for row in rows})
+
+
+def differing(views: Views, runs: Mapping[str, Run]) -> Iterator[str]:
+    """The views say of every run and task what the events say."""
+    for run_id in sorted(views.runs.keys() | runs.keys()):
+        shown, status = views.runs.get(run_id), runs[run_id].status if run_id in runs else None
+        if shown != status:
+            yield f"the view shows run {run_id} as {shown}; it is {status}"
     true: dict[TaskKey, tuple[Any, ...]] = {
         (run_id, task_id): task.row()
         for run_id, run in runs.items()
         for task_id, task in run.tasks.items()
     }
-    for key in sorted(seen.keys() | true.keys()):
-        if seen.get(key) != true.get(key):
-            yield f"the view shows task {key} as {seen.get(key)}; it is {true.get(key)}"
+    for key in sorted(views.tasks.keys() | true.keys()):
+        if views.tasks.get(key) != true.get(key):
+            yield f"the view shows task {key} as {views.tasks.get(key)}; it is {true.get(key)}"

@@ -68,8 +68,10 @@ def attempt(
     return said(f"{said_by}-{ident}", type_, data, source="/agents/ada")
 
 
-def malformed(run_id: str, plan_id: str, ident: str = "x") -> Mapping[str, Letter]:
-    """Return a message for every reason; the run and the plan are those of a good one.
+def malformed(
+    run_id: str, plan_id: str, ident: str = "x", *, task_id: str = "only"
+) -> Mapping[str, Letter]:
+    """Return a message for every reason; the run, its task and the plan are those of a good one.
 
     Each has ``ident`` in its body or as its message id, so that it can be found again.
     """
@@ -103,7 +105,9 @@ def malformed(run_id: str, plan_id: str, ident: str = "x") -> Mapping[str, Lette
         "unknown-task": _said(
             attempt("task.completed", run_id=run_id, task_id="none", ident=ident)
         ),
-        "unknown-epoch": _said(attempt("task.completed", run_id=run_id, epoch=99, ident=ident)),
+        "unknown-epoch": _said(
+            attempt("task.completed", run_id=run_id, task_id=task_id, epoch=99, ident=ident)
+        ),
         "unknown-plan": _said(said(ident, "plan.cancel_requested", {"plan_id": "plan_nowhere"})),
         "unknown-agent": _said(
             said(ident, "agent.deregistered", {"agent_id": "nobody"}, source="/agents/nobody")

@@ -115,6 +115,14 @@ class Processes:
                 await forked.wait()
         return forked.returncode is not None
 
+    async def any_ended(self, some: Sequence[Forked], *, seconds: float) -> None:
+        """Return when one of them has ended, or after so many seconds."""
+        waiting = [asyncio.ensure_future(one.wait()) for one in some]
+        if waiting:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for one in waiting:
+            one.cancel()
+
     async def kill(self, process: Process, why: str = "killed") -> None:
         """Kill a process as the kernel would; it is started again at once."""
         if (forked := process.forked) is not None and process.pid:

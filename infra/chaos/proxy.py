@@ -7,7 +7,7 @@ import asyncio
 import random
 import socket
 import struct
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -17,7 +17,7 @@ from infra.services.ports import free_port
 
 Direction = Literal["there", "back"]
 
-BOTH: Final[Collection[Direction]] = ("there", "back")
+BOTH: Final[Sequence[Direction]] = ("there", "back")
 
 COMMITTED: Final = b"COMMIT\x00"
 """How PostgreSQL says that a transaction is durable."""
@@ -104,6 +104,10 @@ class Proxy:
         for link in links:
             _reset(link)
         return len(links)
+
+    def has_cut(self) -> bool:
+        """Say whether it was to cut after so many bytes and has."""
+        return self.cut_after is None
 
     def swallow_commits(self, count: int) -> None:
         """Cut the connection instead of passing on the next answers to COMMIT."""

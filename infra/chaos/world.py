@@ -45,6 +45,12 @@ class World:
     postgres: EmbeddedPostgres
     rabbitmq: PrivateRabbitMQ
     processes: Processes
+    dsn: str
+    """The database itself, past every proxy; for the harness, which is never cut."""
+
+    amqp_url: str
+    """The broker itself, past every proxy."""
+
     proxies: dict[str, Proxy] = field(default_factory=dict[str, Proxy])
     """By who is connected to what: ``coordinator.db``, ``agent_1.amqp``."""
 
@@ -55,11 +61,6 @@ class World:
     def api_url(self) -> str:
         """Where the API answers."""
         return f"http://127.0.0.1:{self.api_port}"
-
-    @property
-    def dsn(self) -> str:
-        """The database itself, past every proxy; for the harness, which is never cut."""
-        return self.postgres.dsn
 
     def heal(self) -> None:
         """Undo what was done to connections and processes; servers are not restarted."""
@@ -73,11 +74,11 @@ class World:
         """Start one process with proxies of its own."""
         env: dict[str, str] = {**self.env, ledger.HOLDER: name}
         if kind != "agent":
-            proxy = await self._proxy(f"{name}.db", self.postgres.dsn)
-            env["TASKLOOM_DB__DSN"] = proxy.leads_to(self.postgres.dsn)
+            proxy = await self._proxy(f"{name}.db", self.dsn)
+            env["TASKLOOM_DB__DSN"] = proxy.leads_to(self.dsn)
         if kind != "projector":
-            proxy = await self._proxy(f"{name}.amqp", self.rabbitmq.url)
-            env["TASKLOOM_AMQP__URL"] = proxy.leads_to(self.rabbitmq.url)
+            proxy = await self._proxy(f"{name}.amqp", self.amqp_url)
+            env["TASKLOOM_AMQP__URL"] = proxy.leads_to(self.amqp_url)
         if kind == "agent":
             concurrency = str(self.size.concurrency)
             arguments = ["agent", AGENT, "--id", name, "--concurrency", concurrency]
@@ -146,6 +147,8 @@ async def opened(
             postgres=postgres,
             rabbitmq=rabbitmq,
             processes=processes,
+            dsn=postgres.dsn,
+            amqp_url=rabbitmq.url,
             api_port=port,
             env={
                 "TASKLOOM_HTTP__PORT": str(port),

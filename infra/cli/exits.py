@@ -14,5 +14,6 @@ class Exit(IntEnum):
     UNAUTHORISED = 5
     UNREACHABLE = 6
     FINISHED_FAILED = 7
+    INVALID = 8
     TIMEOUT = 124
     INTERRUPTED = 130

@@ -9,6 +9,7 @@ import typer
 
 from infra.cli import (
     agent,
+    chaos,
     config,
     db,
     demo,
@@ -44,6 +45,7 @@ app.add_typer(projection.app, name="projection")
 app.add_typer(dlq.app, name="dlq")
 app.command()(why.why)
 app.command()(doctor.doctor)
+app.add_typer(chaos.app, name="chaos")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(serve.serve)

@@ -1,0 +1,158 @@
+"""Who breaks things: a deck of faults, shuffled by a seed and played to its end."""
+
+import asyncio
+import math
+import random
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import psycopg
+
+from domain.errors import Unavailable
+from infra.chaos.faults.catalogue import FAULTS
+from infra.chaos.faults.fault import Fault, Means, Outcome, came
+from infra.chaos.history import History, Line
+from infra.chaos.watcher import Watcher
+from infra.chaos.workload import Workload
+from infra.chaos.world import World
+
+_TOGETHER: Final = 0.3
+"""How often two faults are there at once."""
+
+_TRIES: Final = 4
+"""How often a fault that did not fire is tried, all in all."""
+
+_PROGRESS_S: Final = 6.0
+"""Seconds to wait for some work to be done between two faults, most of the time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas:
+    """How often each fault has to fire."""
+
+    kills: int
+    """kill -9 of processes, those at crash points included."""
+
+    hits: int
+    """Of each crash point."""
+
+    restarts: int
+    """Of the broker, and as many of the database."""
+
+    only: Collection[str] = ()
+    """Families or ids; all where it is empty."""
+
+    def wanted(self) -> Mapping[str, int]:
+        """Return how often each fault is wanted."""
+        some = max(1, self.kills // 60)
+        wanted = dict.fromkeys(FAULTS, some)
+        crashes = [fault.id for fault in FAULTS.values() if fault.family == "crash"]
+        wanted |= dict.fromkeys(crashes, self.hits)
+        stopped = self.restarts // 4
+        wanted |= {
+            "F-B1a": self.restarts - stopped,
+            "F-B1b": stopped,
+            "F-B4": math.ceil(some / 3),
+            "F-P4a": self.restarts - self.restarts // 2,
+            "F-P4b": self.restarts // 2,
+            "F-M4": 2 * some,
+            "F-T1": 2 * some,
+            "F-W5": 3 * some,
+            "F-K4": math.ceil(some / 2),
+        }
+        rest = self.kills - len(crashes) * self.hits - wanted["F-K3"] - wanted["F-K4"]
+        wanted |= {"F-K1": max(rest // 2, 1), "F-K2": max(rest - rest // 2, 1)}
+        return {id_: count for id_, count in wanted.items() if count and self.includes(FAULTS[id_])}
+
+    def includes(self, fault: Fault) -> bool:
+        """Say whether a fault is among those that are wanted."""
+        return not self.only or fault.id in self.only or fault.family in self.only
+
+
+class Nemesis:
+    """Plays the deck."""
+
+    def __init__(
+        self,
+        world: World,
+        watcher: Watcher,
+        workload: Workload,
+        *,
+        quotas: Quotas,
+        seed: str,
+        pace: float = 0.4,
+    ) -> None:
+        """Take the seconds between two faults as ``pace``, about."""
+        self._world = world
+        self._watcher = watcher
+        self._workload = workload
+        self._lots = random.Random(f"nemesis/{seed}")  # noqa: S311 # faults that can be repeated
+        self._pace = pace
+        self.wanted = quotas.wanted()
+        self.fired: Counter[str] = Counter()
+        self.now = ""
+        """What is broken at the moment, for people."""
+
+    def resume(self, lines: Sequence[Line]) -> None:
+        """Count what earlier runs have done."""
+        self.fired.update(
+            line.name for line in lines if line.what == "over" and line.said.get("fired")
+        )
+
+    @property
+    def left(self) -> int:
+        """How many faults still have to fire."""
+        return sum(max(count - self.fired[id_], 0) for id_, count in self.wanted.items())
+
+    async def run(self) -> None:
+        """Play the deck until nothing is left of it, or what is left does not fire."""
+        for _ in range(_TRIES):
+            deck = [
+                FAULTS[id_]
+                for id_, count in self.wanted.items()
+                for _ in range(max(count - self.fired[id_], 0))
+            ]
+            self._lots.shuffle(deck)
+            while deck:
+                hand = [deck.pop()]
+                if deck and self._lots.random() < _TOGETHER and deck[-1].family != hand[0].family:
+                    hand.append(deck.pop())
+                await asyncio.gather(*map(self.inject, hand))
+                await self._rest()
+
+    async def inject(self, fault: Fault) -> Outcome:
+        """Break one thing, undo it, and write both down."""
+        history = self._world.history
+        self.now = f"{fault.id} {fault.about}"
+        try:
+            outcome = await fault.inject(self._means(fault, history))
+        except (Unavailable, psycopg.Error, OSError) as error:
+            outcome = came(fired=False, why=str(error)[:500])
+        history.write("over", fault.id, fired=outcome.fired, **outcome.said)
+        self.fired[fault.id] += outcome.fired
+        if outcome.fired and fault.heals == "projected":
+            await self._see_views_catch_up()
+        return outcome
+
+    async def _see_views_catch_up(self) -> None:
+        head = self._watcher.position
+        await self._watcher.seen(head, seconds=_PROGRESS_S)
+        self._world.history.write("projected", "views", position=self._watcher.views, head=head)
+
+    def _means(self, fault: Fault, history: History) -> Means:
+        return Means(
+            world=self._world,
+            lots=self._lots,
+            nudge=self._workload.nudge,
+            plans=lambda: list(self._workload.plans.values()),
+            begun=partial(history.write, "fault", fault.id),
+        )
+
+    async def _rest(self) -> None:
+        """Let some work be done, most of the time: what never recovers cannot be seen to."""
+        if self._lots.random() < 0.8:
+            await self._watcher.progress(seconds=_PROGRESS_S)
+        await asyncio.sleep(self._lots.uniform(0, 2 * self._pace))

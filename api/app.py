@@ -2,7 +2,18 @@
 
 from fastapi import APIRouter, FastAPI
 
-from api import agents, breakers, dead_letters, events, executions, plans, status, tasks, why
+from api import (
+    agents,
+    breakers,
+    dead_letters,
+    events,
+    executions,
+    plans,
+    status,
+    steering,
+    tasks,
+    why,
+)
 from api.bodies import StrictBodies
 from api.deps import Deps
 from api.problems import PROBLEMS, answer_problems
@@ -28,7 +39,18 @@ def create_app(deps: Deps) -> FastAPI:
     )
     app.state.deps = deps
     api = APIRouter(prefix=PREFIX)
-    for part in (plans, executions, tasks, why, agents, breakers, dead_letters, events, status):
+    for part in (
+        plans,
+        executions,
+        steering,
+        tasks,
+        why,
+        agents,
+        breakers,
+        dead_letters,
+        events,
+        status,
+    ):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(status.probes)

@@ -98,6 +98,15 @@ class ExecutionMetrics(BaseModel):
     ignored_reports: int
 
 
+class CheckpointAnswer(BaseModel):
+    """A moment that an execution can be rolled back to."""
+
+    checkpoint_id: str
+    at: Moment
+    completed_tasks: int
+    """How many tasks had been completed by then, or skipped by a person."""
+
+
 class ExecutionAnswer(BaseModel):
     """One execution."""
 
@@ -108,8 +117,12 @@ class ExecutionAnswer(BaseModel):
     priority: str
     started_at: Moment
     ended_at: Moment | None
+    paused_at: Moment | None
     reason: str | None
     result: JsonObject | None
+    checkpoints: Sequence[CheckpointAnswer]
+    """The latest ones, the last at the end."""
+
     progress: Progress
     metrics: ExecutionMetrics
 
@@ -138,6 +151,18 @@ class LogAnswer(BaseModel):
     offset: int
 
 
+def checkpoints_of(row: ExecutionRow) -> Sequence[CheckpointAnswer]:
+    """Return what a run can be rolled back to."""
+    return [
+        CheckpointAnswer(
+            checkpoint_id=each["id"],
+            at=datetime.fromisoformat(each["at"]),
+            completed_tasks=each["completed"],
+        )
+        for each in row.checkpoints
+    ]
+
+
 def percentage_of(row: ExecutionRow) -> float:
     """Return how much of a run is done, to one decimal."""
     return round(100 * row.completed / row.total, 1) if row.total else 100.0
@@ -149,7 +174,9 @@ def metrics_of(row: ExecutionRow, now: datetime) -> ExecutionMetrics:
     per_second = row.completed / elapsed if elapsed else 0.0
     left = row.pending + row.dispatched + row.started
     remaining: float | None = None
-    if row.status != "running":
+    if row.status == "paused":
+        pass
+    elif row.status != "running":
         remaining = 0.0
     elif per_second:
         # What is left goes as fast as what is done went; before anything is done, nobody knows.

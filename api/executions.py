@@ -1,13 +1,13 @@
 """Executions: run a plan, see how far it is."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AfterValidator
 
 from api.deps import Ports
-from api.durations import human_or_none, parse_duration
+from api.durations import human_or_none
 from api.execution_answers import (
     CurrentTask,
     DryRun,
@@ -16,19 +16,22 @@ from api.execution_answers import (
     LogAnswer,
     Progress,
     StartedAnswer,
+    checkpoints_of,
     line_of,
     metrics_of,
     percentage_of,
     summary_of,
 )
+from api.execution_requests import ExecutionRequest
 from api.plans import ACTOR, require_plan
 from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
 from domain.errors import UnknownRun
 from domain.goals import Goal, Options
-from domain.plan import Plan, next_run_of
+from domain.plan import Plan, next_run_of, run_options
 from domain.recorded import Report, derived_id
-from domain.run_events import RunRequested
-from domain.values import AgentId, PlanId, RunId, RunKind, RunStatus, TaskId, Value
+from domain.run_decisions import decide
+from domain.run_events import RunRequested, TaskDispatched
+from domain.values import AgentId, PlanId, RunId, RunKind, RunStatus, TaskId
 from projections.describe import Level
 from projections.executions import EXECUTIONS, ExecutionRow, list_executions, read_execution
 from projections.graphs import GRAPHS, read_graph
@@ -43,33 +46,6 @@ MOST_CURRENT = 200
 """How many current tasks are shown at most."""
 
 _Id = Annotated[RunId, Path()]
-
-
-def _understood(text: str) -> str:
-    if parse_duration(text) is None:
-        raise ValueError("is not a duration; write it like '1 hour' or 'PT1H'")
-    return text
-
-
-class ExecutionOptions(Value):
-    """How a plan is executed."""
-
-    dry_run: bool = False
-    """Only say what would start."""
-
-    checkpoint_interval: Annotated[str, AfterValidator(_understood)] | None = None
-    """Accepted as documented; every event is a checkpoint, so nothing depends on it."""
-
-    failure_strategy: Literal["replan", "continue"] = "continue"
-    """What happens after a task has failed for good; whatever can still run does, for now."""
-
-
-class ExecutionRequest(Value):
-    """Which plan is executed, and how."""
-
-    plan_id: PlanId
-    execution_mode: Literal["parallel"] = "parallel"
-    options: ExecutionOptions = ExecutionOptions()
 
 
 @router.post("/start", status_code=201)
@@ -90,6 +66,16 @@ async def start_execution(
         runs=tuple(row.runs),
     )
     run_id = next_run_of(plan)
+    requested = RunRequested(
+        run_id=run_id,
+        plan_id=plan.id,
+        kind="execution",
+        revision=plan.revision,
+        priority=plan.goal.priority,
+        options=asked.over(run_options(plan.options)),
+        tasks=tasks,
+    )
+    said_at = ports.clock.now()
     if asked.options.dry_run:
         response.status_code = 200
         response.headers[POSITION] = str(read.position)
@@ -100,26 +86,18 @@ async def start_execution(
             started_at=None,
             dry_run=DryRun(
                 total_tasks=len(tasks),
-                first_tasks=sorted(task.id for task in tasks if not task.needs),
+                first_tasks=_first_tasks(requested, said_at),
                 agents=row.agents,
                 estimated_makespan=human_or_none(row.makespan_seconds),
                 estimated_makespan_seconds=row.makespan_seconds,
             ),
         )
-    said_at = ports.clock.now()
     report_id = derived_id(run_id, "run.requested")
     outcome = await ports.record(
         Report(
             id=report_id,
             stream=run_id,
-            body=RunRequested(
-                run_id=run_id,
-                plan_id=plan.id,
-                kind="execution",
-                revision=plan.revision,
-                priority=plan.goal.priority,
-                tasks=tasks,
-            ),
+            body=requested,
             said_at=said_at,
             actor=ACTOR,
             correlation_id=report_id,
@@ -179,8 +157,10 @@ async def show_execution(execution_id: _Id, views: Reading, ports: Ports) -> Exe
         priority=row.priority,
         started_at=row.started_at,
         ended_at=row.ended_at,
+        paused_at=row.paused_at if row.status == "paused" else None,
         reason=row.reason,
         result=row.result,
+        checkpoints=checkpoints_of(row),
         progress=Progress(
             completed_tasks=row.completed,
             total_tasks=row.total,
@@ -232,6 +212,12 @@ async def show_logs(
         limit=limit,
         offset=offset,
     )
+
+
+def _first_tasks(requested: RunRequested, now: datetime) -> Sequence[str]:
+    """Return what a run would begin with, as far as its options let it."""
+    events = decide(None, requested, now)
+    return sorted(event.task_id for event in events if isinstance(event, TaskDispatched))
 
 
 async def _require(read: Snapshot, run_id: str) -> ExecutionRow:

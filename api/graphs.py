@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from api.durations import human
 from domain.schedule import critical_path
-from domain.tasks import Task
+from domain.tasks import Effect, RetryPolicy, Task
 
 WIDTH, HEIGHT = 180, 48
 """The size of a node, in pixels: dagre lays out boxes, not points."""
+
+
+WhereGiven = Field(exclude_if=lambda said: said is None)
+"""Most tasks say nothing of these; then a node does not mention them."""
 
 
 class Node(BaseModel):
@@ -24,6 +28,12 @@ class Node(BaseModel):
     dependencies: Sequence[str]
     estimated_duration: str
     estimated_duration_seconds: float
+    retry: Annotated[RetryPolicy | None, WhereGiven] = None
+    timeouts: Annotated[Mapping[str, float] | None, WhereGiven] = None
+    """Those it has, in seconds."""
+
+    effect: Annotated[Effect | None, WhereGiven] = None
+    fallback: Annotated[str | None, WhereGiven] = None
 
 
 class Edge(BaseModel):
@@ -88,6 +98,10 @@ def task_graph_of(tasks: Sequence[Task], statuses: Mapping[str, str]) -> TaskGra
                 dependencies=task.needs,
                 estimated_duration=human(task.duration.total_seconds()),
                 estimated_duration_seconds=task.duration.total_seconds(),
+                retry=None if task.retry == RetryPolicy() else task.retry,
+                timeouts=task.timeouts.model_dump(exclude_none=True) or None,
+                effect=None if task.effect == "none" else task.effect,
+                fallback=task.fallback,
             )
             for task in tasks
         ],

@@ -43,20 +43,31 @@ _PAUSE = 0.025
 Id = Annotated[PlanId, Path()]
 
 
-def _with_duration(given: object) -> object:
+def _with_durations(given: object) -> object:
+    """Read the durations of a task as people write them."""
     if not isinstance(given, dict):
         return given
     task = cast("dict[str, object]", given)
     duration = task.get("duration")
     understood = parse_duration(duration) if isinstance(duration, str) else None
-    return task if understood is None else task | {"duration": understood}
+    if understood is not None:
+        task = task | {"duration": understood}
+    if isinstance(task.get("timeouts"), dict):
+        timeouts = cast("dict[str, object]", task["timeouts"])
+        task = task | {"timeouts": {name: _in_seconds(each) for name, each in timeouts.items()}}
+    return task
+
+
+def _in_seconds(given: object) -> object:
+    understood = parse_duration(given) if isinstance(given, str) else None
+    return given if understood is None else understood.total_seconds()
 
 
 class SubmittedGraph(Value):
     """A task graph that a user brings along."""
 
-    tasks: tuple[Annotated[Task, BeforeValidator(_with_duration)], ...]
-    """Durations may be written as people do: ``2 hours``."""
+    tasks: tuple[Annotated[Task, BeforeValidator(_with_durations)], ...]
+    """Durations and timeouts may be written as people do: ``2 hours``."""
 
 
 class PlanRequest(Value):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from domain.run_options import Parallelization
+from domain.run_options import Parallelization, RunOptions
 from domain.values import JsonObject, Name, Priority, Text, Value
 
 
@@ -39,3 +39,5 @@ class Options(Value):
     auto_execute: bool = False
     enable_replanning: bool = True
     parallelization: Parallelization = "balanced"
+    execution: RunOptions | None = None
+    """How its runs are carried out, where the two above do not say enough."""

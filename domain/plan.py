@@ -290,6 +290,8 @@ def _ready(plan_id: str, goal: Goal, options: Options, tasks: tuple[Task, ...]) 
 
 def run_options(options: Options) -> RunOptions:
     """Return how the runs of a plan are carried out, where nobody says otherwise."""
+    if options.execution is not None:
+        return options.execution
     return RunOptions(
         parallelization=options.parallelization,
         failure_strategy="replan" if options.enable_replanning else "retry",

@@ -260,3 +260,10 @@ def test_a_plan_is_over_when_nothing_can_happen_to_it(
 ) -> None:
     plan = folded(*past)
     assert (plan.status, plan.is_over) == (status, is_over)
+
+
+def test_a_plan_is_carried_out_as_its_options_say() -> None:
+    options = Options(execution=RunOptions(execution_mode="sequential"), parallelization="balanced")
+    ready = given().when(submitted(*TASKS, options=options)).events[-1]
+    assert isinstance(ready, PlanReady)
+    assert ready.run == RunOptions(execution_mode="sequential")

@@ -1,0 +1,247 @@
+"""Steering an execution: each command is one report to its run."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Header, Path, Response
+
+from api.deps import Deps, Ports
+from api.plans import ACTOR
+from api.reading import POSITION, Snapshot, snapshot, wait_for
+from api.steering_answers import Cancelled, Paused, Resumed, RolledBack, TaskSteered
+from bus.recorder import Outcome
+from domain.errors import UnknownRun, UnknownTask
+from domain.recorded import Report, derived_id
+from domain.steering import (
+    CheckpointId,
+    RunCancelRequested,
+    RunPaused,
+    RunPauseRequested,
+    RunResumed,
+    RunResumeRequested,
+    RunRollbackRequested,
+    RunRolledBack,
+    SteeringReport,
+    TaskReopened,
+    TaskRetryRequested,
+    TaskSkipRequested,
+)
+from domain.values import RunId, TaskId, Text, Value
+from projections.executions import EXECUTIONS, ExecutionRow, read_execution
+from projections.tasks import TASKS, read_task
+
+router = APIRouter(prefix="/executions/{execution_id}", tags=["executions"])
+
+_Id = Annotated[RunId, Path()]
+_TaskPath = Annotated[TaskId, Path()]
+_E = TypeVar("_E")
+
+
+class Why(Value):
+    """Why something is asked for."""
+
+    reason: Text = ""
+
+
+class RollbackRequest(Value):
+    """Where to go back to."""
+
+    checkpoint_id: CheckpointId
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commander:
+    """Says one report, and knows what it has led to."""
+
+    ports: Deps
+    response: Response
+    key: str | None
+
+    async def say(self, report: SteeringReport) -> Outcome:
+        """Record what a person asks of a run."""
+        about = getattr(report, "task_id", "")
+        said = f"{report.type}/{about}/{ACTOR}/{self.key or self.ports.new_id()}"
+        report_id = derived_id(report.run_id, said)
+        outcome = await self.ports.record(
+            Report(
+                id=report_id,
+                stream=report.run_id,
+                body=report,
+                said_at=self.ports.clock.now(),
+                actor=ACTOR,
+                correlation_id=report_id,
+            )
+        )
+        if outcome.events:
+            self.response.headers[POSITION] = str(outcome.position)
+        return outcome
+
+    async def seen(self, outcome: Outcome) -> int:
+        """Wait until the views tell what has happened, and return the position they reflect."""
+        # What led to nothing may say what another request has just recorded.
+        position = outcome.position or await self.ports.head()
+        await wait_for(self.ports, position, EXECUTIONS, TASKS)
+        self.response.headers[POSITION] = str(position)
+        return position
+
+    async def row(self, outcome: Outcome, run_id: str) -> ExecutionRow:
+        """Return the run's row once it tells what has happened."""
+        await self.seen(outcome)
+        async with snapshot(self.ports, EXECUTIONS) as read:
+            return await _require(read, run_id)
+
+
+def _commander(
+    ports: Ports,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None, Header(min_length=1, max_length=200, description="Asked twice, done once.")
+    ] = None,
+) -> Commander:
+    return Commander(ports=ports, response=response, key=idempotency_key)
+
+
+Command = Annotated[Commander, Depends(_commander)]
+
+
+@router.post("/pause")
+async def pause_execution(execution_id: _Id, command: Command, why: Why | None = None) -> Paused:
+    """Dispatch nothing new; what agents have in hand goes on."""
+    outcome = await command.say(
+        RunPauseRequested(run_id=execution_id, reason=why.reason if why else "")
+    )
+    if found := _found(outcome, RunPaused):
+        event, at = found
+        return Paused(
+            execution_id=execution_id,
+            status="paused",
+            paused_at=at,
+            checkpoint_id=event.checkpoint,
+        )
+    row = await command.row(outcome, execution_id)
+    last = row.checkpoints[-1]["id"] if row.checkpoints else None
+    return Paused(
+        execution_id=execution_id, status=row.status, paused_at=row.paused_at, checkpoint_id=last
+    )
+
+
+@router.post("/resume")
+async def resume_execution(execution_id: _Id, command: Command) -> Resumed:
+    """Go on with a paused execution."""
+    outcome = await command.say(RunResumeRequested(run_id=execution_id))
+    if found := _found(outcome, RunResumed):
+        event, at = found
+        return Resumed(
+            execution_id=execution_id,
+            status="running",
+            resumed_at=at,
+            resumed_from=event.checkpoint,
+        )
+    row = await command.row(outcome, execution_id)
+    return Resumed(execution_id=execution_id, status=row.status, resumed_at=None, resumed_from=None)
+
+
+@router.post("/cancel")
+async def cancel_execution(
+    execution_id: _Id, command: Command, why: Why | None = None
+) -> Cancelled:
+    """End every task that has not ended, and tell the agents; what is done stays done."""
+    outcome = await command.say(
+        RunCancelRequested(run_id=execution_id, reason=why.reason if why else "")
+    )
+    row = await command.row(outcome, execution_id)
+    return Cancelled(
+        execution_id=execution_id,
+        status=row.status,
+        cancelled_at=row.ended_at if row.status == "cancelled" else None,
+        completed_tasks=row.completed,
+        rollback_available=row.kind != "planning" and bool(row.checkpoints),
+    )
+
+
+@router.post("/rollback")
+async def roll_back_execution(
+    execution_id: _Id, command: Command, asked: RollbackRequest
+) -> RolledBack:
+    """Make pending again whatever was done since a checkpoint, and pause there."""
+    outcome = await command.say(
+        RunRollbackRequested(
+            run_id=execution_id, checkpoint=asked.checkpoint_id, reason=asked.reason
+        )
+    )
+    if found := _found(outcome, RunRolledBack):
+        event, at = found
+        return RolledBack(
+            execution_id=execution_id,
+            status="paused",
+            rolled_back_at=at,
+            checkpoint_id=event.checkpoint,
+            completed_tasks=event.completed,
+            undone_tasks=len(event.tasks),
+        )
+    row = await command.row(outcome, execution_id)
+    return RolledBack(
+        execution_id=execution_id,
+        status=row.status,
+        rolled_back_at=None,
+        checkpoint_id=asked.checkpoint_id,
+        completed_tasks=row.completed,
+        undone_tasks=0,
+    )
+
+
+@router.post("/tasks/{task_id}/retry")
+async def retry_task(
+    execution_id: _Id, task_id: _TaskPath, command: Command, why: Why | None = None
+) -> TaskSteered:
+    """Try a task again that failed, and with it what was skipped because of it."""
+    reason = why.reason if why else ""
+    report = TaskRetryRequested(run_id=execution_id, task_id=task_id, reason=reason)
+    return await _steered(command, report)
+
+
+@router.post("/tasks/{task_id}/skip")
+async def skip_task(
+    execution_id: _Id, task_id: _TaskPath, command: Command, why: Why | None = None
+) -> TaskSteered:
+    """Let what needs a task go on without its result."""
+    reason = why.reason if why else ""
+    report = TaskSkipRequested(run_id=execution_id, task_id=task_id, reason=reason)
+    return await _steered(command, report)
+
+
+async def _steered(
+    command: Commander, report: TaskRetryRequested | TaskSkipRequested
+) -> TaskSteered:
+    outcome = await command.say(report)
+    await command.seen(outcome)
+    async with snapshot(command.ports, EXECUTIONS, TASKS) as read:
+        row = await _require(read, report.run_id)
+        task = await read_task(read.connection, report.run_id, report.task_id)
+    if task is None:
+        raise UnknownTask(report.run_id, report.task_id)
+    reopened = _found(outcome, TaskReopened)
+    return TaskSteered(
+        execution_id=report.run_id,
+        status=row.status,
+        task_id=report.task_id,
+        task_status=task.status,
+        reopened_tasks=reopened[0].tasks if reopened else (),
+    )
+
+
+def _found(outcome: Outcome, kind: type[_E]) -> tuple[_E, datetime] | None:
+    """Return the event of a kind that a report has led to, and when."""
+    for recorded in outcome.events:
+        if isinstance(recorded.event, kind):
+            return recorded.event, recorded.at
+    return None
+
+
+async def _require(read: Snapshot, run_id: str) -> ExecutionRow:
+    row = await read_execution(read.connection, run_id)
+    if row is None:
+        raise UnknownRun(run_id)
+    return row

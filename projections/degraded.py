@@ -55,9 +55,12 @@ def find_degraded(
     for agent in agents:
         if agent.row.is_registered:
             there.setdefault((agent.row.role, agent.row.agent_type), []).append(agent)
-    held = {(one.role, one.agent_type): one for one in breakers if one.state != "closed"}
+    held: dict[Kind, BreakerRow] = {
+        (one.role, one.agent_type): one for one in breakers if one.state != "closed"
+    }
     found: list[Degraded] = []
-    for kind in sorted({*there, *held, *waiting}):
+    kinds: set[Kind] = {*there, *held, *waiting}
+    for kind in sorted(kinds):
         present = there.get(kind, [])
         healthy = sum(agent.row.health == "healthy" for agent in present)
         cause: Cause

@@ -188,6 +188,7 @@ async def test_agents_show_what_they_did(system: System) -> None:
     assert (await system.http.get("/api/v1/agents", params={"status": "failed"})).json() == {
         "agents": [],
         "total": 0,
+        "degraded": [],
     }
     assert (await system.http.get("/api/v1/agents/nobody")).status_code == 404
 

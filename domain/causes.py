@@ -182,6 +182,8 @@ class Cancelled:
     """It was cancelled, with its run."""
 
     reason: str
+    checkpoint: str | None
+    """What the run could be rolled back to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

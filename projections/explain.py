@@ -169,7 +169,7 @@ class _Wondering:
             case "failed":
                 return _failed(task)
             case "cancelled":
-                return Cancelled(reason=self._seen.run.reason or "")
+                return Cancelled(reason=self._seen.run.reason or "", checkpoint=self._checkpoint())
             case "dispatched" | "started":
                 return self._under_way(task)
             case "pending" | "lost":
@@ -190,8 +190,9 @@ class _Wondering:
             return WaitsFor(tasks=unmet)
         run = self._seen.run
         if run.status == "paused":
-            last = run.checkpoints[-1]["id"] if run.checkpoints else None
-            return Paused(since=run.paused_at, reason=run.reason or "", checkpoint=last)
+            return Paused(
+                since=run.paused_at, reason=run.reason or "", checkpoint=self._checkpoint()
+            )
         if self._options.execution_mode == "sequential":
             if self._busy:
                 return HeldInSequence(tasks=list(self._busy))
@@ -202,6 +203,10 @@ class _Wondering:
                 under_way = [name for name, type_ in self._busy.items() if type_ == agent_type]
                 return HeldByLimit(agent_type=agent_type, most=most, tasks=under_way)
         return Unexplained(status=task.status)
+
+    def _checkpoint(self) -> str | None:
+        checkpoints = self._seen.run.checkpoints
+        return checkpoints[-1]["id"] if checkpoints else None
 
     def _under_way(self, task: TaskRow) -> Root:
         attempt = self._seen.attempts.get(task.task_id)

@@ -97,12 +97,12 @@ def commands(run_id: str, step: Step) -> Sequence[str]:
             return [f"taskloom execution retry {at}", f"taskloom execution skip {at}"]
         case OutcomeUnknown():
             return [f"taskloom execution retry {at}", f"taskloom execution skip {at}"]
-        case Cancelled():
-            return [f"taskloom execution rollback {run_id} CHECKPOINT"]
+        case Cancelled(checkpoint=checkpoint):
+            return [f"taskloom execution rollback {run_id} {checkpoint}"] if checkpoint else []
         case Unpublished() | Unexplained():
             return ["taskloom doctor"]
-        case HeldByBreaker(agent_type=agent_type):
-            return [f"taskloom events tail --from 0 --type 'breaker.*'  # {agent_type}"]
+        case HeldByBreaker():
+            return ["taskloom events tail --type 'task.failed'"]
         case WaitsFor() | SkippedBecause() | HeldByLimit() | HeldInSequence():
             return []
         case WaitsForRetry() | InHand() | AtWork() | FallsSilent():

@@ -41,3 +41,10 @@ class SuspectTable:
                 " or entered_at < now() - interval '1 day'",
                 [list(fingerprints)],
             )
+
+    async def count(self) -> int:
+        """Return how many messages were entered again, because their reader died."""
+        async with connection_of(self._pool) as connection:
+            cursor = await connection.execute("select count(*) from suspects where entries > 1")
+            (number,) = await cursor.fetchone() or (0,)
+        return int(number)

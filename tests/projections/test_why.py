@@ -234,8 +234,11 @@ async def test_an_unknown_outcome_asks_a_person_to_look(run: WatchedRun) -> None
 
 async def test_a_cancelled_task_tells_why_its_run_was(run: WatchedRun) -> None:
     run.begin(task("a"))
+    run.history.say(RunPauseRequested(run_id=RUN_ID))
     run.history.say(RunCancelRequested(run_id=RUN_ID, reason="enough"))
-    assert root(await run.why("a"), Cancelled).reason == "enough"
+    why = await run.why("a")
+    assert root(why, Cancelled).reason == "enough"
+    assert unblocking(why) == [f"taskloom execution rollback {RUN_ID} checkpoint_001"]
 
 
 async def test_what_nothing_keeps_is_called_a_bug(run: WatchedRun) -> None:

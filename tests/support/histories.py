@@ -18,6 +18,7 @@ from domain.policies import AnyReport, Event, reports_after
 from domain.recorded import Recorded, Report, derived_id
 from domain.run import Run
 from domain.run_events import (
+    RunRequested,
     TaskCompleted,
     TaskDispatched,
     TaskFailed,
@@ -26,6 +27,7 @@ from domain.run_events import (
     TaskStarted,
     TaskTimedOut,
 )
+from domain.run_options import RunOptions
 from domain.steering import (
     RunCancelRequested,
     RunPauseRequested,
@@ -134,8 +136,18 @@ def a_goal(number: int) -> Goal:
     return Goal(title=f"Design component {number}", domain="automotive", priority="high")
 
 
-def a_history(seed: int, *, plans: int = 4, size: int = 40, turns: int = 300) -> History:
-    """Return a history in which much happens: failures, losses, late reports, cancellations."""
+def a_history(
+    seed: int,
+    *,
+    plans: int = 4,
+    size: int = 40,
+    turns: int = 300,
+    options: RunOptions | None = None,
+) -> History:
+    """Return a history in which much happens: failures, losses, late reports, cancellations.
+
+    With options there is a run beside those of the plans that is carried out as they say.
+    """
     chance = random.Random(seed)
     history = History()
     agents = [f"{kind.lower()}_agent_{number}" for kind in TYPES for number in (1, 2)]
@@ -158,6 +170,9 @@ def a_history(seed: int, *, plans: int = 4, size: int = 40, turns: int = 300) ->
                 tasks=a_graph(chance, size) if number % 2 else (),
             )
         )
+    if options is not None:
+        tasks = a_graph(chance, size)
+        history.say(RunRequested(run_id="exec_own", tasks=tasks, options=options))
     _open_and_close_a_breaker(history)
     old: list[TaskReport] = []
     for _ in range(turns):

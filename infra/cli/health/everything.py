@@ -1,11 +1,14 @@
 """Looks at everything, in the order in which one part needs the other."""
 
 import os
+from datetime import timedelta
 
 from domain.errors import Unavailable
 from infra.cli.health.database import look_at_database
 from infra.cli.health.findings import Finding, fail, ok, warn
+from infra.cli.health.flow import look_at_flow
 from infra.cli.health.messages import look_at_broker
+from infra.cli.health.waiting import look_at_waiting
 from infra.cli.health.work import look_at_work
 from infra.cli.reading import record
 from infra.cli.target import database
@@ -22,6 +25,8 @@ async def look(settings: Settings) -> list[Finding]:
         warn("settings", f"{name} sets nothing", f"did you mean {meant}?")
         for name, meant in misspelt(os.environ).items()
     ]
+    url = settings.amqp.url or (running.amqp_url if running else None)
+    lease = timedelta(seconds=settings.agents.lease)
     findings += [_stack(settings, running), _binaries(settings)]
     try:
         async with database(settings) as dsn:
@@ -29,6 +34,8 @@ async def look(settings: Settings) -> list[Finding]:
             if not pending(dsn):
                 async with record(settings, dsn=dsn) as opened:
                     findings += await look_at_work(opened)
+                    findings += await look_at_flow(opened)
+                    findings += await look_at_waiting(opened, lease=lease, url=url)
     except Unavailable as error:
         findings.append(fail("database", str(error), "start it, or correct TASKLOOM_DB__DSN"))
     except Exception as error:
@@ -36,7 +43,6 @@ async def look(settings: Settings) -> list[Finding]:
             raise
         first = str(error).strip().partition("\n")[0]
         findings.append(fail("database", first, "start it, or correct TASKLOOM_DB__DSN"))
-    url = settings.amqp.url or (running.amqp_url if running else None)
     if url is None:
         findings.append(warn("broker", "none is set and no stack runs", "`taskloom up` embeds one"))
     else:

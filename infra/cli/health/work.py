@@ -1,16 +1,13 @@
-"""Looks at what the record says is under way: views, unfinished tasks, agents, dead letters."""
+"""Looks at what the record says is under way: views, runs, agents, dead letters."""
 
-from collections import Counter
 from datetime import UTC, datetime
 
 from infra.cli.health.degraded import look_at_types
 from infra.cli.health.findings import Finding, fail, ok, warn
-from infra.cli.output import seconds
 from infra.cli.reading import Record
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.parked import ParkedEvents
 from projections.agents import list_agents
-from projections.attempts import list_attempts
 from projections.catalog import VIEWS
 from projections.degraded import list_degraded
 from projections.executions import count_active
@@ -19,9 +16,6 @@ from projections.positions import prepare, statuses
 MOST_BEHIND = 1_000
 """Positions that a view may lag without a word about it."""
 
-LONG = 60.0
-"""Seconds that work may wait for an agent without a word about it."""
-
 
 async def look_at_work(opened: Record) -> list[Finding]:
     """Return what is found."""
@@ -29,7 +23,6 @@ async def look_at_work(opened: Record) -> list[Finding]:
     async with opened.pool.connection() as connection:
         await prepare(connection, VIEWS)
         views = await statuses(connection, VIEWS)
-        attempts = await list_attempts(connection)
         runs = await count_active(connection)
         agents = await list_agents(connection)
         degraded = await list_degraded(connection, now=datetime.now(UTC))
@@ -50,18 +43,7 @@ async def look_at_work(opened: Record) -> list[Finding]:
         )
     elif not any(view.failure for view in views):
         findings.append(ok("views", f"{len(views)} follow the log, at most {behind} behind"))
-    waiting = [one for one in attempts if one.state == "dispatched"]
-    oldest = min((one.since for one in waiting), default=None)
-    age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
-    started = len(attempts) - len(waiting)
-    shown = f"runs: {runs}; tasks at work: {started}, waiting for an agent: {len(waiting)}"
-    if age > LONG:
-        kinds = Counter(one.agent_type for one in waiting).most_common(3)
-        names = ", ".join(f"{kind} ({count})" for kind, count in kinds)
-        advice = f"start agents of these types: {names}"
-        findings.append(warn("work", f"{shown}, the longest for {seconds(age)}", advice))
-    else:
-        findings.append(ok("work", shown))
+    findings.append(ok("runs", f"{runs} are under way"))
     failed = [agent.row.agent_id for agent in agents if agent.status == "failed"]
     active = sum(agent.status == "active" for agent in agents)
     if failed:

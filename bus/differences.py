@@ -53,10 +53,10 @@ def _of_bodies(old: bytes, new: bytes) -> list[str]:
 def _of_values(path: str, old: object, new: object) -> Iterator[str]:
     """Yield what differs between two JSON values; neither is deeper than strict JSON may be."""
     if type(old) is type(new):
-        if old == new:
-            return
-        if type(old) in (dict, list):
+        if type(old) in (dict, list):  # compared as a whole, true would be 1
             yield from _of_members(path, _members(old), _members(new))
+            return
+        if old == new:
             return
     if old is _NOTHING:
         yield f"+ {path or '/'}: {_shown(new)}"

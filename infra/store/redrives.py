@@ -42,9 +42,10 @@ _REDRIVES: Final = sql.SQL(
     " from dead_letter_redrives r left join dead_letter_history h on h.redrive = r.id"
     " where {} group by r.id order by r.id desc"
 )
-_CLAIM: Final = (
+_CLAIM: Final = sql.SQL(
     "with meant as (select id from dead_letters where id = any(%(letters)s)"
-    " and status = any(%(again)s) order by id for update),"
+    # Once it is locked, it is as it was chosen: others may have claimed and sent it meanwhile.
+    " and {} order by id for update),"
     " claimed as (update dead_letters l set status = 'redriving', redrive = %(redrive)s,"
     " redrives = redrives + 1 from meant where l.id = meant.id returning l.id, l.redrives),"
     " said as (insert into dead_letter_history (letter, kind, number, at, actor, why, redrive)"
@@ -273,23 +274,16 @@ class RedriveTable:
             cursor = await connection.execute(
                 "update dead_letter_redrives set after = greatest(after, %s),"
                 " skipped = skipped + %s where id = %s and status = 'running'"
-                " returning actor, why",
+                " returning actor, why, chosen",
                 [up_to, skipped, redrive],
             )
             asked = await cursor.fetchone()
             if asked is None or not letters:
                 return []
-            actor, why = asked
-            claimed = await connection.execute(
-                _CLAIM,
-                {
-                    "letters": list(letters),
-                    "again": list(_AGAIN),
-                    "redrive": redrive,
-                    "actor": actor,
-                    "why": why,
-                },
-            )
+            actor, why, chosen = asked
+            where, values = _meant(Chosen.model_validate(chosen))
+            told = {"letters": list(letters), "redrive": redrive, "actor": actor, "why": why}
+            claimed = await connection.execute(_CLAIM.format(where), {**values, **told})
             numbers = [int(row[0]) for row in await claimed.fetchall()]
             return await letters_of(connection, numbers)
 

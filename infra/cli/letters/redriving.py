@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from infra.store.redrives import RedriveTable
 
 _PAUSE = 0.25
-_NOBODY = 10.0
-"""Seconds without a coordinator after which it is left to the next one."""
+_NOBODY = 60.0
+"""Seconds without a coordinator after which it is left to the next one; others start sooner."""
 
 
 def redrive(

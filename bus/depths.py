@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Final, Protocol
 
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelNotFoundEntity
 
+from bus.lost import LOST, telling_loss
 from bus.owed import Depth
 from bus.topology import REPORTS, RETRY, WORK, work_key
 from domain.errors import Unavailable
@@ -58,12 +59,13 @@ class BrokerDepths:
         if transport is None:
             raise BrokerUnavailable(ConnectionError("the connection is being made"))
         try:
-            channel = await transport.connection.channel()
-            declared = await channel.queue_declare(queue, passive=True, timeout=5)
-            await channel.close()
+            with telling_loss():
+                channel = await transport.connection.channel()
+                declared = await channel.queue_declare(queue, passive=True, timeout=5)
+                await channel.close()
         except ChannelNotFoundEntity:
             return Depth(ready=0, consumers=0)
-        except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
+        except LOST as error:
             raise BrokerUnavailable(error) from error
         return Depth(ready=declared.message_count or 0, consumers=declared.consumer_count or 0)
 

@@ -1,10 +1,15 @@
 """What the calls of the client library end with when their channel or connection is lost."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
-from aiormq.exceptions import AMQPError
+import structlog
+from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelPreconditionFailed
+
+from bus.connect import reconnect_interval
+
+log = structlog.get_logger(__name__)
 
 LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 """What a call may raise whose broker, connection or channel is not there."""
@@ -28,3 +33,22 @@ def telling_loss() -> Generator[None]:
         if type(error) is not Exception:
             raise
         raise ConnectionError("the channel was lost under a call") from error
+
+
+async def insist(call: Callable[[], Awaitable[None]]) -> None:
+    """Call now or when the broker is back.
+
+    Raises:
+        AMQPError: The broker refuses, as it would again.
+    """
+    while True:
+        try:
+            with telling_loss():
+                await call()
+        except (ChannelAccessRefused, ChannelPreconditionFailed):
+            raise
+        except LOST as error:
+            log.info("broker.wait", why=str(error))
+            await asyncio.sleep(reconnect_interval())
+        else:
+            return

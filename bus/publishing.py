@@ -17,7 +17,7 @@ from typing import Final, Self, cast
 from aio_pika import RobustConnection
 from aiormq.abc import AbstractChannel, ChannelFrame
 from aiormq.channel import Channel
-from aiormq.exceptions import AMQPError, DeliveryError, PublishError
+from aiormq.exceptions import DeliveryError, PublishError
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.frame import marshal
@@ -25,6 +25,7 @@ from pamqp.header import ContentHeader
 
 from bus.connect import RECONNECT_INTERVAL
 from bus.failpoints import reach
+from bus.lost import LOST, telling_loss
 from bus.messages import LARGEST, Message, Outcome
 from bus.together import end
 from domain.errors import Refused, Unavailable
@@ -160,10 +161,11 @@ class Publisher:
             if not self._waiting or len(self._in_flight) >= self._window:
                 continue
             try:
-                channel = await self._open_channel()
+                with telling_loss():
+                    channel = await self._open_channel()
                 frames = self._marshalled(channel)
                 await channel.write_queue.put(frames)  # pyright: ignore[reportUnknownMemberType] # a bare Queue
-            except (AMQPError, OSError, RuntimeError, TimeoutError):
+            except LOST:
                 self._wake.set()
                 await asyncio.sleep(RECONNECT_INTERVAL)
 
@@ -265,7 +267,7 @@ class Publisher:
         channel = self._channel
         if channel is not None:
             self._lose(channel)
-            with suppress(AMQPError, OSError, RuntimeError, TimeoutError):
+            with suppress(*LOST), telling_loss():
                 await channel.close(timeout=1.0)
 
 

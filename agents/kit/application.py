@@ -26,6 +26,7 @@ from agents.kit.pulse import Pulse
 from agents.kit.reporter import Reporter
 from bus.connect import CONNECT_TIMEOUT, connect, reconnect_interval, with_heartbeat
 from bus.listening import listen_to
+from bus.lost import insist, telling_loss
 from bus.orders import decode_order, order_key, order_queue
 from bus.ports import Clock, SystemClock
 from bus.publishing import Publisher
@@ -92,7 +93,7 @@ async def run_until(
                 log.info("agent.ready", agent=identity.agent_id, instance=identity.instance)
                 await stopped
                 log.info("agent.stops", agent=identity.agent_id)
-            except (AMQPConnectionError, ChannelInvalidStateError) as error:
+            except (AMQPConnectionError, ChannelInvalidStateError, ConnectionError) as error:
                 # The connection was lost while the subscribers were made: that is nobody's fault.
                 log.warning("agent.starts_again", agent=identity.agent_id, why=str(error))
                 await asyncio.sleep(reconnect_interval())
@@ -108,7 +109,8 @@ async def _start(app: FastStream, stopped: asyncio.Task[bool]) -> None:
     try:
         await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
-            await starting  # raises what went wrong
+            with telling_loss():
+                await starting  # raises what went wrong
         else:
             # Who is cancelled while it subscribes loses the channel of all subscribers.
             await asyncio.wait((starting,), timeout=_GOODBYE)
@@ -175,7 +177,7 @@ class _Duty:
                 # Where each role has a user of its own, only the coordinator may declare the rest.
                 log.info("topology.left_to_others", why=str(refusal))
 
-        await restore()
+        await insist(restore)
         publisher = await self._open.enter_async_context(Publisher(connection))
         self._reporter = Reporter(publisher, identity, restore=restore, clock=self._clock)
         self._carrier = Carrier(
@@ -242,6 +244,7 @@ class _Duty:
             registering.cancel()
         if self._carrier is not None:
             await self._carrier.drain(self._options.grace)
+        if self._registrations:  # who never introduced itself is missed by nobody
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE):
                     await self._say_goodbye()

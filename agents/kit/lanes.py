@@ -7,11 +7,7 @@ from typing import cast
 
 import structlog
 from aio_pika import RobustConnection
-from aiormq.exceptions import (
-    ChannelAccessRefused,
-    ChannelNotFoundEntity,
-    ChannelPreconditionFailed,
-)
+from aiormq.exceptions import ChannelNotFoundEntity
 from faststream import AckPolicy
 from faststream.rabbit import (
     ExchangeType,
@@ -27,8 +23,7 @@ from faststream.rabbit.subscriber import RabbitSubscriber
 from agents.kit.acks import Acks, Delivered
 from agents.kit.carrier import Carrier
 from agents.kit.identity import Identity
-from bus.connect import reconnect_interval
-from bus.lost import LOST, telling_loss
+from bus.lost import LOST, insist, telling_loss
 from bus.together import end
 from bus.topology import LANES, WORK, Queue, work_queues
 from domain.values import Lane
@@ -89,7 +84,7 @@ class Lanes:
             )
             subscriber(self._taker(lane, queue.name))
             self._subscribers.append(subscriber)
-            await _start(subscriber)
+            await insist(subscriber.start)
         self._watching = asyncio.create_task(self._watch(), name="lanes")
 
     async def close(self) -> None:
@@ -145,24 +140,6 @@ class Lanes:
             return True
         await channel.close()
         return bool(queue.message_count) or not queue.consumer_count
-
-
-async def _start(subscriber: RabbitSubscriber) -> None:
-    """Start a subscriber, now or when the broker is back.
-
-    A broker that refuses would go on refusing: that is raised.
-    """
-    while True:
-        try:
-            with telling_loss():
-                await subscriber.start()
-        except (ChannelAccessRefused, ChannelPreconditionFailed):
-            raise
-        except LOST as error:
-            log.info("lanes.wait", why=str(error))
-            await asyncio.sleep(reconnect_interval())
-        else:
-            return
 
 
 async def _stop(subscriber: RabbitSubscriber) -> None:

@@ -11,12 +11,12 @@ from threading import Thread
 from typing import Final, Self
 
 import structlog
-from aiormq.exceptions import AMQPError
 
 from agents.kit.carrier import Carrier
 from agents.kit.heart import Body, Heart
 from agents.kit.identity import Identity
 from bus.connect import connect, reconnect_interval
+from bus.lost import LOST, telling_loss
 from bus.ports import Clock
 from bus.publishing import Publisher
 
@@ -27,7 +27,6 @@ PATIENCE: Final = 60.0
 
 _LOOK: Final = 0.25
 _GOODBYE: Final = 3.0
-_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 
 class Pulse:
@@ -95,8 +94,9 @@ class Pulse:
     async def _live(self) -> None:
         while True:
             try:
-                await self._beat()
-            except _LOST as error:
+                with telling_loss():
+                    await self._beat()
+            except LOST as error:
                 log.warning("heart.waits", why=str(error))
                 await asyncio.sleep(reconnect_interval())
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
-from aiormq.exceptions import AMQPError
 
 from agents.kit.identity import Identity
 from bus.dead_letters import Origin, dead_letter_headers
 from bus.envelope import agent_actor, encode_report, type_of
+from bus.lost import LOST, telling_loss
 from bus.messages import Message
 from bus.ports import Clock, Sender
 from bus.topology import DEAD, REPORTS
@@ -106,7 +106,8 @@ class Reporter:
                 return
             try:
                 async with asyncio.timeout(_LONGEST_PAUSE):
-                    await self._restore()
-            except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
+                    with telling_loss():
+                        await self._restore()
+            except LOST as error:
                 log.warning("topology.wait", why=str(error))
             self._restored_at = loop.time()

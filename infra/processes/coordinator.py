@@ -12,7 +12,6 @@ from datetime import timedelta
 
 import structlog
 from aio_pika import RobustConnection
-from aiormq.exceptions import AMQPError
 from psycopg_pool import AsyncConnectionPool
 
 from bus.breakers import Breakers
@@ -27,6 +26,7 @@ from bus.health import HealthKeeper
 from bus.holders import HoldersCheck
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
+from bus.lost import LOST, telling_loss
 from bus.moved import MovedWork
 from bus.owed import OwedWork
 from bus.ports import Loop, SystemClock
@@ -62,8 +62,6 @@ PREFETCH = 2_000
 
 _LOOK_AGAIN = 5.0
 """Seconds between two looks at whether the broker still has everything."""
-
-_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 
 async def run(settings: Settings) -> None:
@@ -239,13 +237,15 @@ class _Declared:
 
     async def everything(self) -> None:
         """Declare the topology; where all of it is there, nothing changes."""
-        async with self._connection.channel() as channel:
-            await declare(channel, topology())
+        with telling_loss():
+            async with self._connection.channel() as channel:
+                await declare(channel, topology())
 
     async def work(self, role: Role, agent_type: AgentType) -> None:
         """Declare the queues of an agent type that nobody has heard of before."""
-        async with self._connection.channel() as channel:
-            await declare_work(channel, role, agent_type)
+        with telling_loss():
+            async with self._connection.channel() as channel:
+                await declare_work(channel, role, agent_type)
 
     async def run(self) -> None:
         """Declare everything again and again until cancelled.
@@ -257,5 +257,5 @@ class _Declared:
             await asyncio.sleep(_LOOK_AGAIN)
             try:
                 await self.everything()
-            except _LOST as error:
+            except LOST as error:
                 log.warning("topology.waits", why=str(error))

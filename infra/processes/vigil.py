@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
-from aiormq.exceptions import AMQPError
 
 from bus.connect import connect, reconnect_interval
 from bus.ears import Ears
 from bus.leases import DEAF
+from bus.lost import LOST, telling_loss
 from bus.publishing import Publisher
 from bus.signals import Heartbeat
 from bus.together import run_together
@@ -26,7 +26,6 @@ BIRTH: Final = 60.0
 """Seconds that an agent may take from its start to its first heartbeat."""
 
 _PACE: Final = 0.5
-_LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 Statuses = Callable[[], Collection[Status]]
 Replace = Callable[[str, str], None]
@@ -51,8 +50,9 @@ class Vigil:
         """Watch until cancelled."""
         while True:
             try:
-                await self._watch(url)
-            except _LOST as error:
+                with telling_loss():
+                    await self._watch(url)
+            except LOST as error:
                 log.warning("vigil.waits", why=str(error))
                 await asyncio.sleep(reconnect_interval())
 

@@ -1,10 +1,13 @@
 """The subscribers of an agent: deaf ones, backups, and what an agent says of itself."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
+import pytest
 from aio_pika import RobustConnection
 
 from agents.agent import Agent, Work
+from bus.embedded import EmbeddedBroker
 from domain.agent import AgentRegistered
 from domain.run_events import TaskCompleted, TaskStarted
 from domain.values import JsonObject
@@ -14,6 +17,22 @@ from tests.support.waiting import until
 
 LOOK = 0.2
 NORMAL = "taskloom.work.execution.test.normal"
+
+
+@pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.real)])
+def vhost_or_none(request: pytest.FixtureRequest) -> str | None:
+    """A virtual host of RabbitMQ, None for the embedded broker."""
+    return None if request.param == "embedded" else request.getfixturevalue("vhost_url")
+
+
+@pytest.fixture
+async def broker_url(vhost_or_none: str | None) -> AsyncIterator[str]:
+    """Either broker: both keep what is promised here."""
+    if vhost_or_none is not None:
+        yield vhost_or_none
+        return
+    async with EmbeddedBroker() as broker:
+        yield broker.url
 
 
 async def deafen(connection: RobustConnection) -> None:
@@ -29,30 +48,30 @@ def registrations(here: Bench) -> list[AgentRegistered]:
     return [r.body for r in here.reports if isinstance(r.body, AgentRegistered)]
 
 
-async def test_an_agent_that_has_gone_deaf_begins_anew(vhost_url: str) -> None:
-    async with bench(vhost_url) as here, Running(echo, vhost_url, look=LOOK):
+async def test_an_agent_that_has_gone_deaf_begins_anew(broker_url: str) -> None:
+    async with bench(broker_url) as here, Running(echo, broker_url, look=LOOK):
         await until(lambda: len(registrations(here)) == 1, "it is there")
         await deafen(connection_of("test_worker_001 takes"))
         await here.dispatch("a")
         await until(lambda: here.said(TaskCompleted) == ["a"], "it hears again")
 
 
-async def test_an_agent_that_has_nothing_to_do_leaves_everything_as_it_is(vhost_url: str) -> None:
-    async with bench(vhost_url) as here, Running(echo, vhost_url, look=LOOK):
+async def test_an_agent_that_has_nothing_to_do_leaves_everything_as_it_is(broker_url: str) -> None:
+    async with bench(broker_url) as here, Running(echo, broker_url, look=LOOK):
         await until(lambda: len(registrations(here)) == 1, "it is there")
         transport = connection_of("test_worker_001 takes").transport
         await asyncio.sleep(6 * LOOK)
         assert connection_of("test_worker_001 takes").transport is transport
 
 
-async def test_an_agent_that_is_busy_is_not_deaf(vhost_url: str) -> None:
+async def test_an_agent_that_is_busy_is_not_deaf(broker_url: str) -> None:
     go = asyncio.Event()
 
     async def act(_: Work) -> JsonObject:
         await go.wait()
         return {}
 
-    async with bench(vhost_url) as here, Running(act, vhost_url, look=LOOK, concurrency=1):
+    async with bench(broker_url) as here, Running(act, broker_url, look=LOOK, concurrency=1):
         for task_id in ("a", "b", "c", "d"):
             await here.dispatch(task_id)
         await until(lambda: here.said(TaskStarted) == ["a"], "it is busy")
@@ -65,9 +84,9 @@ async def test_an_agent_that_is_busy_is_not_deaf(vhost_url: str) -> None:
 
 
 async def test_an_agent_that_loses_its_connection_while_it_subscribes_goes_on(
-    vhost_url: str,
+    broker_url: str,
 ) -> None:
-    async with bench(vhost_url) as here, Running(echo, vhost_url):
+    async with bench(broker_url) as here, Running(echo, broker_url):
         await here.dispatch("a", lane="critical")  # of the lane that is subscribed to first
         await until(lambda: here.said(TaskStarted) == ["a"], "one lane is there")
         await cut("test_worker_001 takes")
@@ -75,7 +94,7 @@ async def test_an_agent_that_loses_its_connection_while_it_subscribes_goes_on(
         await until(lambda: set(here.said(TaskCompleted)) == {"a", "b"}, "all are there")
 
 
-async def test_a_backup_takes_what_the_others_are_too_busy_for_or_leave(vhost_url: str) -> None:
+async def test_a_backup_takes_what_the_others_are_too_busy_for_or_leave(broker_url: str) -> None:
     go = asyncio.Event()
     carried: dict[str, list[str]] = {"first": [], "backup": []}
 
@@ -88,11 +107,11 @@ async def test_a_backup_takes_what_the_others_are_too_busy_for_or_leave(vhost_ur
         return Agent(type="TEST", actions={"act": carry})
 
     async with (
-        bench(vhost_url) as here,
-        Running(act("backup"), vhost_url, agent_id="backup", is_backup=True),
+        bench(broker_url) as here,
+        Running(act("backup"), broker_url, agent_id="backup", is_backup=True),
     ):
         await until(lambda: len(registrations(here)) == 1, "the backup is there")
-        async with Running(act("first"), vhost_url, agent_id="first", concurrency=1):
+        async with Running(act("first"), broker_url, agent_id="first", concurrency=1):
             await until(lambda: len(registrations(here)) == 2, "both are there")
             await here.dispatch("a")
             await until(lambda: carried["first"] == ["a"], "the first takes one")
@@ -117,7 +136,7 @@ def in_hand(here: Bench, agent_id: str) -> tuple[object, ...]:
     return next((beat.tasks for beat in here.heartbeats[::-1] if beat.agent_id == agent_id), ())
 
 
-async def test_an_agent_lowers_the_concurrency_of_its_process(vhost_url: str) -> None:
+async def test_an_agent_lowers_the_concurrency_of_its_process(broker_url: str) -> None:
     running: list[str] = []
     go = asyncio.Event()
 
@@ -127,7 +146,7 @@ async def test_an_agent_lowers_the_concurrency_of_its_process(vhost_url: str) ->
         return {}
 
     few = Agent(type="TEST", actions={"act": act}, concurrency=2)
-    async with bench(vhost_url) as here, Running(few, vhost_url):
+    async with bench(broker_url) as here, Running(few, broker_url):
         for task_id in ("a", "b", "c", "d"):
             await here.dispatch(task_id)
         await until(lambda: len(in_hand(here, "test_worker_001")) == 4, "the rest waits there")

@@ -56,6 +56,10 @@ def root(explanation: Explanation | None, kind: type[Any]) -> Any:
     return explanation.root.cause
 
 
+def last_checkpoint(run: WatchedRun) -> str:
+    return str(run.history.states[RUN_ID].checkpoints[-1].id)
+
+
 def unblocking(explanation: Explanation | None) -> list[str]:
     assert explanation is not None
     return list(commands(RUN_ID, explanation.root))
@@ -164,7 +168,7 @@ async def test_a_paused_run_names_the_command_that_resumes_it(run: WatchedRun) -
     run.history.say(completed("a"))
     why = await run.why("b")
     paused = root(why, Paused)
-    assert (paused.reason, paused.checkpoint) == ("lunch", "checkpoint_001")
+    assert (paused.reason, paused.checkpoint) == ("lunch", last_checkpoint(run))
     assert unblocking(why) == [f"taskloom execution resume {RUN_ID}"]
 
 
@@ -238,7 +242,7 @@ async def test_a_cancelled_task_tells_why_its_run_was(run: WatchedRun) -> None:
     run.history.say(RunCancelRequested(run_id=RUN_ID, reason="enough"))
     why = await run.why("a")
     assert root(why, Cancelled).reason == "enough"
-    assert unblocking(why) == [f"taskloom execution rollback {RUN_ID} checkpoint_001"]
+    assert unblocking(why) == [f"taskloom execution rollback {RUN_ID} {last_checkpoint(run)}"]
 
 
 async def test_what_nothing_keeps_is_called_a_bug(run: WatchedRun) -> None:

@@ -51,6 +51,9 @@ _CLOSED: Final = Circuit()
 
 Kind = tuple[Role, AgentType]
 _Ended = TaskCompleted | TaskFailed | TaskLost | TaskTimedOut
+_HEARD: Final[frozenset[type[Event]]] = frozenset(
+    {AgentRegistered, AgentDeregistered, TaskCompleted, TaskFailed, TaskLost, TaskTimedOut}
+)
 _Told = tuple[CircuitState, int]
 
 
@@ -116,6 +119,8 @@ class Breakers:
             if recorded.position <= self._noted:
                 continue
             self._noted = recorded.position
+            if type(recorded.event) not in _HEARD:
+                continue
             match recorded.event:
                 case AgentRegistered(agent_id=agent_id, role=role, agent_type=agent_type):
                     self._kinds[agent_id] = (role, agent_type)

@@ -280,6 +280,7 @@ class Carrier:
 
     def _meet_again(self, held: Held, taken: Taken) -> None:
         if held.state == "waiting":
+            held.delivery.ack()  # where both came over one channel, nobody else would
             held.delivery = taken
         else:
             taken.ack()

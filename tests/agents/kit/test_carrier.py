@@ -1,0 +1,92 @@
+"""The carrier alone: what becomes of deliveries, without a broker."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agents.agent import Agent, Work
+from agents.kit.carrier import Carrier
+from agents.kit.identity import Identity
+from agents.kit.reporter import Reporter
+from bus.envelope import encode_recorded
+from bus.messages import Message, Outcome
+from bus.ports import SystemClock
+from domain.run_events import TaskDispatched
+from domain.values import JsonObject
+from tests.support.recording import recorded
+
+
+class Confirming:
+    """A broker that takes charge of everything at once."""
+
+    def send(self, message: Message) -> Future[Outcome]:
+        outcome: Future[Outcome] = asyncio.get_running_loop().create_future()
+        outcome.set_result("confirmed")
+        return outcome
+
+    async def publish_all(self, messages: Iterable[Message]) -> Sequence[Outcome]:
+        return [await self.send(message) for message in messages]
+
+
+@dataclass
+class InHand:
+    """A delivery that shows whether it was answered."""
+
+    body: bytes
+    tag: int
+    is_acked: bool = False
+    is_back: bool = False
+    exchange: str = "taskloom.work"
+    key: str = "execution.noop.normal"
+    message_id: str | None = "1"
+    headers: Mapping[str, object] = field(default_factory=dict)
+
+    def ack(self) -> None:
+        self.is_acked = True
+
+    async def give_back(self) -> None:
+        self.is_back = True
+
+
+def work(task_id: str) -> bytes:
+    dispatched = TaskDispatched(
+        run_id="exec_1",
+        plan_id=None,
+        task_id=task_id,
+        epoch=1,
+        agent="NOOP",
+        role="execution",
+        lane="normal",
+        name=task_id,
+        action="work",
+        params={},
+        inputs={},
+    )
+    return encode_recorded(recorded("exec_1", 1, dispatched))
+
+
+async def test_what_is_delivered_twice_while_it_waits_is_answered_twice() -> None:
+    # Found by the simulation: the first delivery stayed unanswered as long as the channel lived.
+    done = asyncio.Event()
+
+    async def carry(_: Work) -> JsonObject:
+        await done.wait()
+        return {}
+
+    async def restore() -> None:
+        pass
+
+    identity = Identity(agent_id="ann", agent_type="NOOP", role="execution")
+    reporter = Reporter(Confirming(), identity, restore=restore, clock=SystemClock())
+    agent = Agent(type="NOOP", actions={"*": carry})
+    carrier = Carrier(agent, identity, reporter, concurrency=1, patience=60)
+    first, twice = InHand(work("a"), 1), [InHand(work("b"), tag) for tag in (2, 3)]
+    await carrier.take(first, lane="normal", queue="q")
+    takes = [asyncio.ensure_future(carrier.take(one, lane="normal", queue="q")) for one in twice]
+    await asyncio.sleep(0)
+    done.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*takes)
+    await carrier.drain(5)
+    assert [one.is_acked for one in (first, *twice)] == [True, True, True]

@@ -162,6 +162,7 @@ class _Duty:
         self._lanes: Lanes | None = None
         self._registering: set[asyncio.Task[None]] = set()
         self._registrations = 0
+        self._is_registered = False
 
     async def begin(self) -> None:
         """Connect for publishing, and make sure that our queues are there."""
@@ -271,11 +272,14 @@ class _Duty:
         # Each time with an id of its own: meanwhile somebody may have taken us for gone.
         origin = f"{self._identity.agent_id}/{self._registrations}"
         await self._reporter.insist(self._reporter.report(registered, origin=origin))
+        self._is_registered = True
 
     async def _say_goodbye(self) -> None:
         assert self._reporter is not None  # noqa: S101 # begin comes before
         assert self._pulse is not None  # noqa: S101
         self._pulse.say_goodbye()
+        if not self._is_registered:
+            return  # nobody knows it: its goodbye would be refused
         goodbye = AgentDeregistered(
             agent_id=self._identity.agent_id, instance=self._identity.instance, reason="stopped"
         )

@@ -17,7 +17,7 @@ import structlog
 
 from bus.failpoints import reach
 from bus.ports import Clock, Store, StreamMoved
-from bus.states import MOST_PARTS, Known, States
+from bus.states import MOST_PARTS, SNAPSHOT_EVERY, Known, States
 from domain.deciders import ForeignReport, decider_of
 from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
 from domain.policies import AnyReport, Event
@@ -77,13 +77,14 @@ class Recorder:
         *,
         group: int = 500,
         most_parts: int = MOST_PARTS,
+        snapshot_every: int = SNAPSHOT_EVERY,
         tries: int = 6,
     ) -> None:
         self._store = store
         self._clock = clock
         self._group = group
         self._tries = tries
-        self._states = States(store, most_parts=most_parts)
+        self._states = States(store, most_parts=most_parts, snapshot_every=snapshot_every)
         self._said: deque[_Said] = deque()
         self._something = asyncio.Event()
 

@@ -39,9 +39,12 @@ class Known:
 class States:
     """Loads states, remembers those used last, and keeps snapshots of them."""
 
-    def __init__(self, store: Store, *, most_parts: int = MOST_PARTS) -> None:
+    def __init__(
+        self, store: Store, *, most_parts: int = MOST_PARTS, snapshot_every: int = SNAPSHOT_EVERY
+    ) -> None:
         self._store = store
         self._most_parts = most_parts
+        self._snapshot_every = snapshot_every
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._parts = 0
         self._keeping: set[asyncio.Task[None]] = set()
@@ -100,7 +103,7 @@ class States:
         for stream, known in changed.items():
             self._remember(stream, known)
             # As many events as the state has parts: then a snapshot costs each event the same.
-            if known.version - known.kept >= max(SNAPSHOT_EVERY, known.parts - 1):
+            if known.version - known.kept >= max(self._snapshot_every, known.parts - 1):
                 known.kept = known.version
                 task = asyncio.create_task(self._keep(stream, known.state, known.version))
                 self._keeping.add(task)

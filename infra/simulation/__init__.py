@@ -1,0 +1,1 @@
+"""The loops of the protocol in a simulated world, where a seed decides everything."""

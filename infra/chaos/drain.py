@@ -1,6 +1,7 @@
 """After the faults all is healed, and the stack has to finish what it accepted by itself."""
 
 import asyncio
+import signal
 import time
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,7 @@ from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from bus.topology import DEAD, REPORTS
 from domain.errors import Unavailable
+from infra.chaos.processes import send
 from infra.chaos.watcher import Watcher
 from infra.chaos.workload import Workload
 from infra.chaos.world import World
@@ -32,6 +34,8 @@ async def drain(world: World, watcher: Watcher, workload: Workload, *, seconds: 
             moved, position = time.monotonic(), watcher.position
         elif time.monotonic() - moved > _STALL:
             moved = time.monotonic()
+            for process in world.processes.every.values():
+                send(process, signal.SIGUSR2)  # it says in its log where it stands
             world.history.write("stalled", left, queues=await _queues(world))
         if not (left := await _left(world, watcher, workload)):
             before = watcher.position

@@ -80,6 +80,54 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
     _answer(folder, as_json=as_json)
 
 
+@app.command()
+def selftest(folder: Folder, as_json: AsJson = False) -> None:
+    """Falsify copies of what a run left; exit 1 where the judge does not notice a crime."""
+    from dataclasses import asdict
+
+    from infra.chaos import evidence
+    from infra.chaos.selftest import find_all
+    from infra.cli.exits import Exit
+    from infra.cli.output import print_json, print_table, table
+
+    found = find_all(evidence.load(folder))
+    if as_json:
+        print_json([asdict(one) for one in found])
+    else:
+        made = table("plant", "found", "as")
+        for one in found:
+            made.add_row(one.plant, "yes" if one.is_found else "NO", one.example[:100])
+        print_table(made)
+    if not all(one.is_found for one in found):
+        raise typer.Exit(Exit.FAILURE)
+
+
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(exists=True, file_okay=False, help="The folders of runs.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="A file; its twin in JSON goes beside it.")
+    ] = None,
+) -> None:
+    """Write one page of what some runs have shown: faults, violations, recovery times."""
+    import orjson
+
+    from infra.chaos import evidence
+    from infra.chaos.report import as_json, judged, page
+
+    runs = [judged(folder.name, evidence.load(folder)) for folder in folders]
+    text = page(runs)
+    if to is None:
+        print(text)
+        return
+    to.write_text(text)
+    to.with_suffix(".json").write_bytes(
+        orjson.dumps(as_json(runs), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    )
+
+
 def _answer(folder: Path, *, as_json: bool) -> None:
     from infra.chaos import evidence
     from infra.chaos.verdict import judge, lacking

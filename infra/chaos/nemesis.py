@@ -43,7 +43,10 @@ class Quotas:
     """Of the broker, and as many of the database."""
 
     only: Collection[str] = ()
-    """Families or ids; all where it is empty."""
+    """Families or ids; where it is empty, all but the long outages."""
+
+    times: int = 0
+    """How often each of them has to fire, whatever the others say; 0 leaves it to them."""
 
     def wanted(self) -> Mapping[str, int]:
         """Return how often each fault is wanted."""
@@ -65,11 +68,15 @@ class Quotas:
         }
         rest = self.kills - len(crashes) * self.hits - wanted["F-K3"] - wanted["F-K4"]
         wanted |= {"F-K1": max(rest // 2, 1), "F-K2": max(rest - rest // 2, 1)}
+        if self.times:
+            wanted = dict.fromkeys(FAULTS, self.times)
         return {id_: count for id_, count in wanted.items() if count and self.includes(FAULTS[id_])}
 
     def includes(self, fault: Fault) -> bool:
         """Say whether a fault is among those that are wanted."""
-        return not self.only or fault.id in self.only or fault.family in self.only
+        if not self.only:
+            return fault.family != "outage"
+        return fault.id in self.only or fault.family in self.only
 
 
 class Nemesis:
@@ -147,6 +154,7 @@ class Nemesis:
             world=self._world,
             lots=self._lots,
             nudge=self._workload.nudge,
+            submit=self._workload.submit_wide,
             plans=lambda: list(self._workload.plans.values()),
             begun=partial(history.write, "fault", fault.id),
         )

@@ -12,10 +12,10 @@ from infra.chaos.evidence import Evidence
 from infra.chaos.faults.catalogue import FAULTS
 from infra.chaos.history import Line
 
-_SERVERS: Final = ("F-B1a", "F-B1b", "F-B4", "F-P4a", "F-P4b")
+_SERVERS: Final = ("F-B1a", "F-B1b", "F-B4", "F-B8", "F-P4a", "F-P4b")
 """While these last nothing can go on: the sign counts once the server is back."""
 
-_FELT_S: Final = 60.0
+_FELT_S: Final = 90.0
 """What shows no sign for longer had nothing to show: no work was there, or the run was over."""
 
 

@@ -10,6 +10,9 @@ from infra.chaos.drain import run_of
 from infra.chaos.evidence import Evidence
 
 LONGEST_STOP_S: Final = 10.0
+BACK_S: Final = 60.0
+"""Within which all owed work has to be back on a broker that has lost everything."""
+
 _WIPING: Final = ("F-B3", "F-B4")
 """Faults by which a letter may vanish from its queue before anybody has read it."""
 
@@ -156,6 +159,10 @@ def polite(case: Case) -> Iterator[str]:
             took = line.said["seconds"]
             if took is None or took > LONGEST_STOP_S:
                 yield f"{line.said['victims']} took {took} s to stop"
+        elif line.what == "over" and line.said.get("unanswered"):
+            yield f"{line.said['unanswered']} of {line.said['asked']} questions were not answered"
+        elif line.what == "over" and line.name == "F-B9" and (line.said["back_s"] or 99) > BACK_S:
+            yield f"{line.said['back']} of {line.said['open']} were back in {line.said['back_s']} s"
         elif line.what == "death" and not line.said["why"]:
             yield f"{line.name} ended by itself with {line.said['code']}"
 

@@ -67,6 +67,7 @@ class Plan:
             "hits": self.quotas.hits,
             "restarts": self.quotas.restarts,
             "only": sorted(self.quotas.only),
+            "times": self.quotas.times,
             "faults": self.quotas.wanted(),
         }
 
@@ -82,7 +83,11 @@ def plan_of(folder: Path, *, minutes: float) -> Plan:
         raise NoSuchRun(f"{folder} holds no run")
     said = runs[-1].said
     quotas = Quotas(
-        kills=said["kills"], hits=said["hits"], restarts=said["restarts"], only=said["only"]
+        kills=said["kills"],
+        hits=said["hits"],
+        restarts=said["restarts"],
+        only=said["only"],
+        times=said["times"],
     )
     return Plan(seed=said["seed"], tasks=said["tasks"], minutes=minutes, quotas=quotas)
 

@@ -53,7 +53,6 @@ class Workload:
         self.plans: dict[str, str] = {}
         """The acknowledged ones: the key of each and its id."""
 
-        self.differing: list[str] = []
         self.wanted = 0
         """How many tasks are to be acknowledged; more when somebody needs work to go on."""
 
@@ -86,6 +85,14 @@ class Workload:
                 self._nudged.clear()
                 await self.submit(client, is_small=is_small)
 
+    async def submit_wide(self, tasks: int) -> str:
+        """Submit a graph whose tasks wait for nothing, and return the plan's id."""
+        self._number += 1
+        key = f"{self._seed}-{self._number}"
+        wide = [_task(number, {}) for number in range(tasks)]
+        async with httpx2.AsyncClient(timeout=60) as client:
+            return await self._accept(client, key, wide)
+
     async def submit(self, client: httpx2.AsyncClient, *, is_small: bool) -> str:
         """Submit the next graph, repeat it until it is acknowledged, and return the plan's id."""
         self._number += 1
@@ -93,15 +100,17 @@ class Workload:
         lots = random.Random(key)  # noqa: S311 # a workload that can be repeated
         low, high = SMALL if is_small else self._large
         tasks = graph(lots, lots.randint(low, high), has_external=self._has_external)
+        plan_id = await self._accept(client, key, tasks)
+        if lots.random() < 0.2:
+            again, _ = await self._insist(client, key, tasks)
+            self._world.history.write("repeated", key, plan_id=again)
+        return plan_id
+
+    async def _accept(self, client: httpx2.AsyncClient, key: str, tasks: Sequence[Json]) -> str:
         self._world.history.write("invoke", key, tasks=len(tasks))
         plan_id, tries = await self._insist(client, key, tasks)
         self._world.history.write("ok", key, plan_id=plan_id, tasks=len(tasks), tries=tries)
         self._acknowledge(key, plan_id, len(tasks))
-        if lots.random() < 0.1 or tries > 1:
-            again, _ = await self._insist(client, key, tasks)
-            self._world.history.write("repeated", key, plan_id=again)
-            if again != plan_id:
-                self.differing.append(key)
         return plan_id
 
     async def _insist(
@@ -143,20 +152,24 @@ def graph(lots: random.Random, tasks: int, *, has_external: bool = False) -> Seq
         layer, place = divmod(number, width)
         before = {(layer - 1) * width + (place + step) % width for step in (0, 1, 7)}
         external = has_external and lots.random() < 0.3
-        task: Json = {
-            "id": f"t{number:05}",
-            "name": f"Task {place} of layer {layer}",
-            "agent": TYPE,
-            "action": "effect",
-            "params": _params(lots) | ({"external": True} if external else {}),
-            "depends_on": [f"t{one:05}" for one in sorted(before)] if layer else [],
-            "retry": {"attempts": 6, "lost": 200},
-        }
+        task = _task(number, _params(lots) | ({"external": True} if external else {}))
+        task["depends_on"] = [f"t{one:05}" for one in sorted(before)] if layer else []
         if external:
             task["effect"] = "external"
             task["retry"]["unknown"] = "with_key"
         made.append(task)
     return made
+
+
+def _task(number: int, params: Json) -> Json:
+    return {
+        "id": f"t{number:05}",
+        "name": f"Task {number}",
+        "agent": TYPE,
+        "action": "effect",
+        "params": params,
+        "retry": {"attempts": 6, "lost": 200},
+    }
 
 
 def _params(lots: random.Random) -> Json:

@@ -35,6 +35,9 @@ def run(
     only: Annotated[
         str, typer.Option(help="These families or faults only: crash,kill,F-P6.", metavar="LIST")
     ] = "",
+    times: Annotated[
+        int, typer.Option(min=0, help="How often each of them; 0 leaves it to the others.")
+    ] = 0,
     folder: Annotated[Path | None, typer.Option(file_okay=False, help="Where it is kept.")] = None,
     go_on: Annotated[
         Path | None,
@@ -67,6 +70,7 @@ def run(
             hits=kills // 30 if hits is None else hits,
             restarts=kills // 15 if restarts is None else restarts,
             only=wanted,
+            times=times,
         )
         plan = Plan(seed=seed, tasks=tasks, minutes=minutes, quotas=quotas)
     folder.mkdir(parents=True, exist_ok=True)

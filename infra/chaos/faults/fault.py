@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from infra.chaos.world import World
 
-Family = Literal["crash", "kill", "broker", "database", "network", "message", "zombie", "stop"]
+Family = Literal[
+    "crash", "kill", "broker", "database", "network", "message", "zombie", "stop", "outage"
+]
 Heals = Literal["completed", "acknowledged", "moved", "projected"]
 """What shows that a fault is over: a task completed, a command acknowledged, the work of the agent
 held elsewhere, the views caught up."""
@@ -29,6 +31,9 @@ class Means:
     lots: random.Random
     nudge: Callable[[], None]
     """Has a command submitted at once."""
+
+    submit: Callable[[int], Awaitable[str]]
+    """Has a graph of so many tasks accepted, all of which may begin at once."""
 
     plans: Callable[[], Sequence[str]]
     """The ids of the plans that were acknowledged."""

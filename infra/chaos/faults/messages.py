@@ -44,7 +44,9 @@ async def _poison(means: Means) -> Outcome:
     ident = f"planted-{means.lots.getrandbits(40):x}"
     plan_id = means.lots.choice(plans)
     run_id = f"exec_{plan_id.removeprefix('plan_')}-1"
-    chosen = means.lots.sample(sorted(malformed(run_id, plan_id)), k=5)
+    # The client gives a message an id where it has none, so that it can be confirmed.
+    reasons = sorted(malformed(run_id, plan_id).keys() - {"missing-message-id"})
+    chosen = means.lots.sample(reasons, k=5)
     means.begun(ident=ident)
     planted = 0
     for number, reason in enumerate(chosen):

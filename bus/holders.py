@@ -42,6 +42,7 @@ class Holders(Protocol):
 @dataclass(slots=True)
 class _Held:
     task: HeldTask
+    instance: str
     since: datetime
     """When the agent named it first."""
 
@@ -66,7 +67,7 @@ class HoldersCheck:
                 continue
             key = (task.run_id, task.task_id, task.epoch, heartbeat.agent_id)
             known = self._named.get(key)
-            self._named[key] = _Held(task, known.since if known else now, now)
+            self._named[key] = _Held(task, heartbeat.instance, known.since if known else now, now)
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
@@ -93,9 +94,10 @@ class HoldersCheck:
         open_ = await self._holders.at(sorted({key[:2] for key in doubtful}))
         for (run_id, task_id, epoch, agent_id), held in doubtful.items():
             is_settled = now - held.since > PATIENCE
-            match verdict(open_.get((run_id, task_id)), epoch, agent_id, is_settled=is_settled):
+            attempt = open_.get((run_id, task_id))
+            match verdict(attempt, epoch, agent_id, is_settled=is_settled):
                 case "grant" if held.task.state == "claiming":
-                    self._give(TaskGrant(run_id=run_id, task_id=task_id, epoch=epoch), agent_id)
+                    self._give(_answer(attempt, held), agent_id)
                 case "stop":
                     self._give(TaskStop(run_id=run_id, task_id=task_id, epoch=epoch), agent_id)
                 case _:
@@ -107,6 +109,17 @@ class HoldersCheck:
         purpose = f"{order.task_id}/{order.epoch}/{order.type}/{self._orders}"
         message_id = derived_id(f"{order.run_id}/{self._clock.now()}", purpose)
         self._sender.send(encode_order(order, agent_id, message_id=message_id))
+
+
+def _answer(attempt: Attempt | None, held: _Held) -> Order:
+    """Return what a holder is told that waits for leave to begin an external effect.
+
+    What an earlier start of the same agent has claimed, it may have begun: nobody else may.
+    """
+    task, entitled = held.task, None if attempt is None else attempt.instance
+    if entitled not in (None, held.instance):
+        return TaskStop(run_id=task.run_id, task_id=task.task_id, epoch=task.epoch)
+    return TaskGrant(run_id=task.run_id, task_id=task.task_id, epoch=task.epoch, instance=entitled)
 
 
 def verdict(

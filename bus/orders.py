@@ -15,7 +15,7 @@ from bus.topology import SIGNALS
 from domain.policies import Event
 from domain.recorded import Recorded, derived_id
 from domain.run_events import TaskCancelled, TaskLost, TaskStarted, TaskTimedOut
-from domain.values import AgentId, AgentType, Epoch, Role, RunId, TaskId, Value
+from domain.values import AgentId, AgentType, Epoch, Name, Role, RunId, TaskId, Value
 
 
 class TaskStop(Value):
@@ -34,6 +34,8 @@ class TaskGrant(Value):
     run_id: RunId
     task_id: TaskId
     epoch: Epoch
+    instance: Name | None = None
+    """Which start of the agent may; None where the claim did not say."""
 
 
 Order: TypeAlias = TaskStop | TaskGrant
@@ -77,7 +79,12 @@ def orders_of(recorded: Recorded[Event]) -> list[Message]:
     """Return the orders that follow from an event: none but for a few types."""
     match recorded.event:
         case TaskStarted(is_claim=True, agent_id=agent_id) as event:
-            order: Order = TaskGrant(run_id=event.run_id, task_id=event.task_id, epoch=event.epoch)
+            order: Order = TaskGrant(
+                run_id=event.run_id,
+                task_id=event.task_id,
+                epoch=event.epoch,
+                instance=event.instance,
+            )
         case (
             TaskCancelled(agent_id=str() as agent_id)
             | TaskLost(agent_id=agent_id)

@@ -29,6 +29,9 @@ class Attempt:
     position: int
     """Where the log holds the event that dispatched it."""
 
+    instance: str | None = None
+    """Which start of the agent has started it, where that is known."""
+
     lease: timedelta | None = None
     """How long its agent may be silent, where it is not what agents may in general."""
 

@@ -119,6 +119,9 @@ class TaskStarted(Value):
     task_id: TaskId
     epoch: Epoch
     agent_id: AgentId
+    instance: Name | None = None
+    """Which start of the agent; only that one is entitled to an external effect, if it is told."""
+
     is_claim: bool = False
     """Whether it entitles its agent to the task's external effect; the record says so, no agent."""
 

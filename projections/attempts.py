@@ -40,6 +40,9 @@ class AttemptRow:
     agent_id: str | None
     """Who started it."""
 
+    instance: str | None
+    """Which start of that agent, where it said so."""
+
     agent_type: str
     role: Role
     lane: Lane
@@ -89,6 +92,7 @@ def fold(
                 epoch=event.epoch,
                 state="dispatched",
                 agent_id=None,
+                instance=None,
                 agent_type=event.agent,
                 role=event.role,
                 lane=event.lane,
@@ -102,15 +106,16 @@ def fold(
                 timeout=timeout,
             )
             yield (event.run_id, event.task_id), row
-        case TaskStarted(run_id=run_id, task_id=task_id, agent_id=agent_id, run_by=run_by):
+        case TaskStarted(run_id=run_id, task_id=task_id):
             was = rows[run_id, task_id]
-            due, timeout = _first(("run", run_by), ("total", was.end_by))
+            due, timeout = _first(("run", event.run_by), ("total", was.end_by))
             yield (
                 (run_id, task_id),
                 changed(
                     was,
                     state="started",
-                    agent_id=agent_id,
+                    agent_id=event.agent_id,
+                    instance=event.instance,
                     since=recorded.at,
                     due=due,
                     timeout=timeout,
@@ -136,8 +141,8 @@ ATTEMPTS = View(
     key=("run_id", "task_id"),
     columns="""
         run_id text collate "C", task_id text collate "C", epoch int not null,
-        state text not null, agent_id text, agent_type text not null, role text not null,
-        lane text not null, delay int not null, since timestamptz not null,
+        state text not null, agent_id text, instance text, agent_type text not null,
+        role text not null, lane text not null, delay int not null, since timestamptz not null,
         position bigint not null, effect text not null, lease_seconds double precision,
         end_by timestamptz, due timestamptz, timeout text
     """,

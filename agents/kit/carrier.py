@@ -121,7 +121,9 @@ class Carrier:
         if held is None:
             return
         if order.type == "task.grant":
-            held.granted.set()
+            # What an earlier start of this agent has claimed, it may have begun.
+            if order.instance in (None, self._identity.instance):
+                held.granted.set()
         else:
             held.stop()
 
@@ -244,6 +246,7 @@ class Carrier:
             task_id=task.task_id,
             epoch=task.epoch,
             agent_id=self._identity.agent_id,
+            instance=self._identity.instance,
         )
 
     def _stopped(self, recorded: Recorded[TaskDispatched]) -> TaskStopped:

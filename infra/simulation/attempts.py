@@ -144,6 +144,7 @@ _ATTEMPT = (
     "state",
     "since",
     "agent_id",
+    "instance",
     "agent_type",
     "role",
     "lane",

@@ -48,7 +48,7 @@ class Town:
             self._post(f"api-{number}", self._serve_users)
         agents = [*types, *(lots.choice(types) for _ in range(lots.randint(1, 2)))]
         for number, agent_type in enumerate(agents):
-            self._post_agent(f"agent-{number}", agent_type, has_fixed_id=False)
+            self._post_agent(f"agent-{number}", agent_type, has_fixed_id=lots.random() < 0.5)
 
     async def supervise(self) -> None:
         """Start whoever is missing, for ever."""

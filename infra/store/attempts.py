@@ -134,6 +134,7 @@ def _attempt(row: AttemptRow) -> Attempt:
         state=row.state,
         since=row.since,
         agent_id=row.agent_id,
+        instance=row.instance,
         agent_type=row.agent_type,
         role=row.role,
         lane=row.lane,

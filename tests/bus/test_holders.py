@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pytest
@@ -103,6 +103,17 @@ async def test_a_claim_that_is_recorded_is_granted_at_once() -> None:
     [message] = told.messages
     assert message.key == "order.ann"
     assert decode_order(message.body) == TaskGrant(run_id=RUN_ID, task_id="a", epoch=1)
+
+
+async def test_what_an_earlier_start_has_claimed_is_not_granted_to_a_later_one() -> None:
+    # Found by the simulation: an agent that came back under its name repeated an effect.
+    claimed = replace(attempt(), instance="0")
+    told, clock = Told(), SteppedClock()
+    check = HoldersCheck(Open({(RUN_ID, "a"): claimed}), told, clock)
+    check.hear(beat("claiming"))
+    await check.look()
+    [message] = told.messages
+    assert decode_order(message.body) == TaskStop(run_id=RUN_ID, task_id="a", epoch=1)
 
 
 async def test_an_attempt_that_is_over_is_stopped_once_the_record_cannot_be_late() -> None:

@@ -11,8 +11,10 @@ from agents.kit.identity import Identity
 from agents.kit.reporter import Reporter
 from bus.envelope import encode_recorded
 from bus.messages import Message, Outcome
+from bus.orders import TaskGrant
 from bus.ports import SystemClock
 from domain.run_events import TaskDispatched
+from domain.tasks import Effect
 from domain.values import JsonObject
 from tests.support.recording import recorded
 
@@ -49,7 +51,7 @@ class InHand:
         self.is_back = True
 
 
-def work(task_id: str) -> bytes:
+def work(task_id: str, *, effect: Effect = "none") -> bytes:
     dispatched = TaskDispatched(
         run_id="exec_1",
         plan_id=None,
@@ -62,6 +64,7 @@ def work(task_id: str) -> bytes:
         action="work",
         params={},
         inputs={},
+        effect=effect,
     )
     return encode_recorded(recorded("exec_1", 1, dispatched))
 
@@ -90,3 +93,27 @@ async def test_what_is_delivered_twice_while_it_waits_is_answered_twice() -> Non
         await asyncio.gather(*takes)
     await carrier.drain(5)
     assert [one.is_acked for one in (first, *twice)] == [True, True, True]
+
+
+async def test_an_effect_waits_for_the_grant_of_its_own_start() -> None:
+    begun = asyncio.Event()
+
+    async def carry(_: Work) -> JsonObject:
+        begun.set()
+        return {}
+
+    async def restore() -> None:
+        pass
+
+    identity = Identity(agent_id="ann", agent_type="NOOP", role="execution", instance="2")
+    reporter = Reporter(Confirming(), identity, restore=restore, clock=SystemClock())
+    agent = Agent(type="NOOP", actions={"*": carry})
+    carrier = Carrier(agent, identity, reporter, concurrency=1, patience=60)
+    await carrier.take(InHand(work("a", effect="external"), 1), lane="normal", queue="q")
+    carrier.obey(TaskGrant(run_id="exec_1", task_id="a", epoch=1, instance="1"))
+    await asyncio.sleep(0.01)
+    assert not begun.is_set()
+    carrier.obey(TaskGrant(run_id="exec_1", task_id="a", epoch=1, instance="2"))
+    async with asyncio.timeout(5):
+        await begun.wait()
+    await carrier.drain(5)

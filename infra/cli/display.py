@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import TaskCompleted, TaskFailed, TaskLost, TaskSkipped
+from domain.steering import TaskReopened
 from infra.cli.progress import BUSY, Phase, Progress
 from projections.describe import describe
 
@@ -61,7 +62,7 @@ class Lines:
                 phase = _phase_of(progress, event.run_id)
                 if phase is not None:
                     self._ended(event, phase, progress)
-            case TaskFailed() | TaskLost() | TaskSkipped():
+            case TaskFailed() | TaskLost() | TaskSkipped() | TaskReopened():
                 self._print(describe(event))
             case _ if not recorded.type.startswith(("task.", "report.")):
                 self._print(describe(event))
@@ -141,8 +142,9 @@ def _phase(name: str, phase: Phase, progress: Progress) -> "Iterable[RenderableT
 
     total = len(phase.run.tasks)
     head = Text("  ")
-    style = {"running": "bold cyan", "completed": "green"}.get(phase.run.status, "bold red")
-    head.append(f"{name} ", style=style)
+    looks = {"running": "bold cyan", "paused": "bold yellow", "completed": "green"}
+    style = looks.get(phase.run.status, "bold red")
+    head.append(f"{'paused while ' if phase.run.status == 'paused' else ''}{name} ", style=style)
     head.append(f"{phase.done}/{total} tasks")
     if progress.schedule is not None and phase is progress.execution:
         path = progress.schedule.path

@@ -16,6 +16,7 @@ from infra.cli import (
     dlq,
     doctor,
     events,
+    execution,
     plan,
     projection,
     replay,
@@ -39,6 +40,7 @@ app.command()(up.up)
 app.command()(demo.demo)
 app.command()(run.run)
 app.add_typer(plan.app, name="plan")
+app.add_typer(execution.app, name="execution")
 app.command()(replay.replay)
 app.add_typer(events.app, name="events")
 app.add_typer(projection.app, name="projection")

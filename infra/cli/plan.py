@@ -5,20 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.asking import Api, ask
 from infra.cli.output import AsJson
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from infra.cli.client import Client
     from infra.cli.formats.files import Wanted
 
 app = typer.Typer(help="Goals and their plans, over the HTTP API.", no_args_is_help=True)
 
-Api = Annotated[
-    str | None,
-    typer.Option("--api", metavar="URL", help="Where the API is; default: the stack here."),
-]
 PlanId = Annotated[str, typer.Argument(metavar="ID", help="The plan's id.")]
 
 
@@ -62,7 +57,7 @@ def submit(
     async def work(client: "Client") -> dict[str, Any]:
         return await submit_to(client, wanted)
 
-    answer = _ask(api, work)
+    answer = ask(api, work)
     plan_id = str(answer["plan_id"])
     if watch:
         _watch(plan_id, api, as_json=as_json, timeout=None)
@@ -82,7 +77,7 @@ def show(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
         found: dict[str, Any] = await client.get(f"/plans/{plan_id}")
         return found
 
-    plan = _ask(api, work)
+    plan = ask(api, work)
     if as_json:
         print_json(plan)
         return
@@ -130,7 +125,7 @@ def cancel(
         answer: dict[str, Any] = await client.delete(f"/plans/{plan_id}", reason=reason)
         return answer
 
-    answer = _ask(api, work)
+    answer = ask(api, work)
     if as_json:
         print_json(answer)
     else:
@@ -151,7 +146,7 @@ def list_(
         page: dict[str, Any] = await client.get("/plans", status=status, limit=limit)
         return page
 
-    plans: list[dict[str, Any]] = _ask(api, work)["plans"]
+    plans: list[dict[str, Any]] = ask(api, work)["plans"]
     if as_json:
         print_json(plans)
         return
@@ -196,27 +191,13 @@ def _watch(plan_id: str, api: str | None, *, as_json: bool, timeout: float | Non
             with closing(choose()) as display:
                 return await follow(plan_id, ApiLog(client), display, after=start)
 
-    progress = _ask(api, work)
+    progress = ask(api, work)
     if as_json:
         print_json(result_as_json(progress))
     else:
         show_result(progress)
         show_failures(progress)
     require_success(progress)
-
-
-def _ask(api: str | None, work: "Callable[[Client], Awaitable[Any]]") -> Any:
-    import asyncio
-
-    from infra.cli.client import Client
-    from infra.cli.target import api_url
-    from infra.settings import Settings
-
-    async def asking() -> Any:
-        async with Client(api_url(Settings(), api)) as client:
-            return await work(client)
-
-    return asyncio.run(asking())
 
 
 def _with_execution(wanted: "Wanted", *, execute: bool) -> "Wanted":

@@ -21,6 +21,7 @@ from domain.run_events import (
     TaskStarted,
 )
 from domain.schedule import CriticalPath, critical_path
+from domain.steering import RunRolledBack, TaskReopened
 from domain.values import AgentType, JsonObject, TaskStatus
 
 BUSY: frozenset[TaskStatus] = frozenset({"dispatched", "started"})
@@ -138,8 +139,7 @@ class Progress:
         if isinstance(event, RunExtended):
             _add(found, event)
         _move(found, before, event, at)
-        if found.run.status != "running":
-            found.ended = at
+        found.ended = at if found.run.is_over else None
 
 
 def _add(phase: Phase, event: RunStarted | RunExtended) -> None:
@@ -148,6 +148,10 @@ def _add(phase: Phase, event: RunStarted | RunExtended) -> None:
 
 
 def _move(phase: Phase, before: Run, event: RunEvent, at: datetime) -> None:
+    if isinstance(event, TaskReopened | RunRolledBack):
+        for name in event.tasks:
+            _reopen(phase, name, before.states[name].status)
+        return
     task_id = getattr(event, "task_id", None)
     if not isinstance(task_id, str) or task_id not in before.states:
         return
@@ -166,6 +170,8 @@ def _move(phase: Phase, before: Run, event: RunEvent, at: datetime) -> None:
             phase.reasons.pop(task_id, None)  # an attempt failed, the task did not
         case TaskFailed(reason=reason):
             phase.reasons[task_id] = reason
+        case TaskSkipped(because=None, reason=reason):
+            phase.reasons[task_id] = f"skipped on request{f': {reason}' if reason else ''}"
         case TaskSkipped(because=because):
             phase.reasons[task_id] = f"skipped, because {because} did not end well"
         case _:
@@ -174,3 +180,14 @@ def _move(phase: Phase, before: Run, event: RunEvent, at: datetime) -> None:
         phase.running.pop(task_id, None)
         if (timed := phase.times.get(task_id)) is not None and timed.ended_at is None:
             timed.ended_at = at
+
+
+def _reopen(phase: Phase, task_id: str, old: TaskStatus) -> None:
+    """Forget what has become of a task: it is pending again."""
+    tally = phase.tallies[phase.run.tasks[task_id].agent]
+    tally[old] -= 1
+    tally["pending"] += 1
+    phase.running.pop(task_id, None)
+    phase.times.pop(task_id, None)
+    phase.results.pop(task_id, None)
+    phase.reasons.pop(task_id, None)

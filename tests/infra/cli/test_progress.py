@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from domain.goals import Goal, Options
 from domain.plan import PlanCompleted, PlanCreated, PlanReady, PlanStarted
@@ -12,8 +13,10 @@ from domain.run_events import (
     TaskDispatched,
     TaskFailed,
     TaskLost,
+    TaskSkipped,
     TaskStarted,
 )
+from domain.steering import RunCheckpointed, RunPaused, RunRolledBack, TaskReopened
 from domain.tasks import Task
 from infra.cli.progress import Progress
 
@@ -130,3 +133,35 @@ def test_a_task_that_failed_once_and_was_done_then_has_no_reason() -> None:
     phase = heard([*BEGINNING, failed, dispatched("a", 2), started("a", 2), completed]).execution
     assert phase is not None
     assert phase.reasons == {}
+
+
+def test_a_paused_run_is_not_over_and_what_is_rolled_back_is_pending_again() -> None:
+    common: dict[str, Any] = {"run_id": RUN, "plan_id": PLAN, "kind": "execution"}
+    marked = RunCheckpointed(run_id=RUN, checkpoint="checkpoint_001", at=BEGAN, completed=0)
+    paused = RunPaused(**common, checkpoint="checkpoint_001", reason="")
+    done = TaskCompleted(run_id=RUN, task_id="a", epoch=1, agent_id="cad", result={"x": 1})
+    progress = heard([*BEGINNING, marked, paused, done])
+    phase = progress.execution
+    assert phase is not None
+    assert (phase.run.status, phase.ended, phase.done) == ("paused", None, 1)
+    back = RunRolledBack(
+        **common, checkpoint="checkpoint_001", reason="", tasks=("a",), completed=0, skipped=0
+    )
+    phase = heard([*BEGINNING, marked, paused, done, back]).execution
+    assert phase is not None
+    assert (phase.tally("completed"), phase.tally("pending"), phase.done) == (0, 2, 0)
+    assert (phase.results, phase.times, phase.running) == ({}, {}, {})
+
+
+def test_a_reopened_task_has_no_reason_any_more() -> None:
+    failed = TaskFailed(
+        run_id=RUN, task_id="a", epoch=1, agent_id="cad", error_class="business", reason="no"
+    )
+    skipped = TaskSkipped(run_id=RUN, task_id="b", because="a")
+    progress = heard([*BEGINNING, failed, skipped])
+    assert progress.execution is not None
+    assert set(progress.execution.reasons) == {"a", "b"}
+    again = TaskReopened(run_id=RUN, task_id="a", tasks=("a", "b"), failed=1, reason="")
+    phase = heard([*BEGINNING, failed, skipped, again]).execution
+    assert phase is not None
+    assert (phase.reasons, phase.tally("pending"), phase.tally("failed")) == ({}, 2, 0)

@@ -26,6 +26,9 @@ class AgentSummary(BaseModel):
     agent_id: str
     type: str
     status: Status
+    backup: bool
+    """Whether it takes only what the others of its type are too busy for."""
+
     load: float | None
     tasks_completed: int
     uptime: str | None
@@ -197,6 +200,7 @@ def _summary(agent: Present, now: datetime) -> AgentSummary:
         agent_id=agent.row.agent_id,
         type=agent.row.agent_type,
         status=agent.status,
+        backup=agent.row.metadata.get("backup") is True,
         load=_rounded(agent.presence.load if agent.presence else None),
         tasks_completed=agent.row.tasks_completed,
         uptime=human_or_none(uptime),

@@ -31,7 +31,7 @@ from domain.errors import Unavailable
 from domain.health import FAULTS
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report
-from domain.run_events import TaskCompleted, TaskFailed, TaskLost, TaskTimedOut
+from domain.run_events import TaskCompleted, TaskFailed, TaskLost
 from domain.values import AgentType, Role
 
 log = structlog.get_logger(__name__)
@@ -50,9 +50,9 @@ _AFTERWARDS: Final = timedelta(seconds=DETOUR + 2)
 _CLOSED: Final = Circuit()
 
 Kind = tuple[Role, AgentType]
-_Ended = TaskCompleted | TaskFailed | TaskLost | TaskTimedOut
+_Ended = TaskCompleted | TaskFailed | TaskLost
 _HEARD: Final[frozenset[type[Event]]] = frozenset(
-    {AgentRegistered, AgentDeregistered, TaskCompleted, TaskFailed, TaskLost, TaskTimedOut}
+    {AgentRegistered, AgentDeregistered, TaskCompleted, TaskFailed, TaskLost}
 )
 _Told = tuple[CircuitState, int]
 
@@ -126,7 +126,7 @@ class Breakers:
                     self._kinds[agent_id] = (role, agent_type)
                 case AgentDeregistered(agent_id=agent_id):
                     self._kinds.pop(agent_id, None)
-                case TaskCompleted() | TaskFailed() | TaskLost() | TaskTimedOut() as ended:
+                case TaskCompleted() | TaskFailed() | TaskLost() as ended:
                     if recorded.at >= old:
                         self._count(ended, recorded.at)
                 case _:
@@ -182,7 +182,7 @@ class Breakers:
         self._told |= {kind: (circuit.state, circuit.trips) for kind, circuit in owed.items()}
 
     def _count(self, event: _Ended, at: datetime) -> None:
-        kind = self._kinds.get(event.agent_id or "")
+        kind = self._kinds.get(event.agent_id)
         if kind is None:
             return
         circuit = self._circuits.get(kind, _CLOSED)
@@ -197,10 +197,6 @@ class Breakers:
                 if not self._is_news(agent_id, at):
                     return
                 circuit = failed(circuit, at, fuse=self._fuse, why=f"{agent_id} was lost")
-            case TaskTimedOut(timeout=timeout):
-                if timeout != "run":
-                    return
-                circuit = failed(circuit, at, fuse=self._fuse, why="it took too long")
         self._put(kind, circuit)
 
     def _is_news(self, agent_id: str, at: datetime) -> bool:

@@ -13,7 +13,6 @@ from domain.breaker import Breaker, BreakerOpened, breaker_stream
 from domain.circuits import Fuse
 from domain.policies import Event
 from domain.recorded import Recorded
-from domain.run_events import TaskTimedOut, Timeout
 from domain.tasks import DELAYS
 from domain.values import ErrorClass
 from infra.store.store import DatabaseUnavailable
@@ -119,15 +118,6 @@ async def test_failures_that_are_the_tasks_own_fault_open_nothing(
 ) -> None:
     scene.fail(50, error_class)
     assert scene.delay == 0
-
-
-@pytest.mark.parametrize(("kind", "delay"), [("run", DETOUR), ("total", 0), ("start", 0)])
-async def test_attempts_that_take_too_long_count_as_failures(
-    scene: Scene, kind: Timeout, delay: int
-) -> None:
-    late = TaskTimedOut(run_id="exec_1", task_id="a", epoch=1, agent_id="ann", timeout=kind)
-    scene.happen(*[late] * 4)
-    assert scene.delay == delay
 
 
 async def test_many_attempts_lost_with_one_agent_are_one_failure(scene: Scene) -> None:

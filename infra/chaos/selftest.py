@@ -13,6 +13,7 @@ from infra.chaos.history import Line
 from infra.chaos.ledger import Effect
 from infra.chaos.rules import RULES
 from infra.chaos.verdict import judge, lacking
+from infra.simulation import hunting
 
 Falsify = Callable[[Evidence], Evidence]
 
@@ -41,6 +42,18 @@ def find_all(evidence: Evidence) -> Sequence[Found]:
     """Plant every crime in a copy of some evidence of its own, and say which were found."""
     before = judge(evidence)
     return [_find(plant, evidence, before) for plant in PLANTS]
+
+
+def hunt_all() -> Sequence[Found]:
+    """Plant every bug of the simulation in its loops, and say which were found."""
+    return [
+        Found(
+            plant=catch.plant,
+            is_found=catch.is_right,
+            example=f"seed {catch.seed}: {catch.violation}" if catch.violation else "",
+        )
+        for catch in hunting.selftest()
+    ]
 
 
 def _find(plant: Plant, evidence: Evidence, before: Mapping[str, Sequence[str]]) -> Found:

@@ -85,16 +85,26 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def selftest(folder: Folder, as_json: AsJson = False) -> None:
-    """Falsify copies of what a run left; exit 1 where the judge does not notice a crime."""
+def selftest(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(exists=True, file_okay=False, help="The folder of a run, to be falsified."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Commit crimes and see whether they are noticed; exit 1 where one is not.
+
+    With a folder, copies of what a run left are falsified; without one, bugs are planted in the
+    loops themselves, in a simulation.
+    """
     from dataclasses import asdict
 
     from infra.chaos import evidence
-    from infra.chaos.selftest import find_all
+    from infra.chaos.selftest import find_all, hunt_all
     from infra.cli.exits import Exit
     from infra.cli.output import print_json, print_table, table
 
-    found = find_all(evidence.load(folder))
+    found = hunt_all() if folder is None else find_all(evidence.load(folder))
     if as_json:
         print_json([asdict(one) for one in found])
     else:

@@ -16,6 +16,9 @@ from projections.unblock import commands, words
 MOST_OTHERS: Final = 20
 """How many further causes are told, the worst first."""
 
+MOST_STEPS: Final = 40
+"""How many steps of a chain are told; of a longer one its two ends."""
+
 _MOST_NAMES: Final = 100
 _INNER: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -47,6 +50,9 @@ class TaskWhy(BaseModel):
     chain: Sequence[Why]
     """From the task to the root cause; empty where the task is done."""
 
+    left_out: int
+    """How many steps in the middle of the chain are not told."""
+
     root: Why | None
     """What has to go first: the end of the chain."""
 
@@ -75,13 +81,16 @@ def why_task(seen: Seen, task_id: str, around: Surroundings) -> TaskWhy:
     explanation = explain(seen, task_id, around)
     steps = explanation.steps if explanation else ()
     others = explanation.others if explanation else ()
-    chain = [_why(seen, step, around.now) for step in steps]
+    half = MOST_STEPS // 2
+    told = steps if len(steps) <= MOST_STEPS else [*steps[:half], *steps[-half:]]
+    chain = [_why(seen, step, around.now) for step in told]
     return TaskWhy(
         execution_id=seen.run.run_id,
         execution_status=seen.run.status,
         task_id=task_id,
         status=seen.tasks[task_id].status,
         chain=chain,
+        left_out=len(steps) - len(told),
         root=chain[-1] if chain else None,
         others=[_why(seen, step, around.now) for step in others[:MOST_OTHERS]],
         other_causes=len(others),

@@ -34,7 +34,7 @@ from domain.leases import ANYBODY, WorkKind
 from domain.run import ENDED, IN_FLIGHT
 from domain.run_attempts import UNKNOWN_OUTCOME
 from domain.run_options import RunOptions
-from domain.values import Role
+from domain.values import Role, TaskStatus
 from projections.agents import Present
 from projections.attempts import AttemptRow
 from projections.breakers import BreakerRow
@@ -47,12 +47,23 @@ Holder = tuple[Presence, TaskPresence]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unmet:
+    """A task that what needs it waits for, as far as that matters to who waits."""
+
+    status: TaskStatus
+    needs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What views show of a run, as far as it matters."""
 
     run: ExecutionRow
+    links: Mapping[str, Link]
+    """What only waits for other tasks, and for which."""
+
     tasks: Mapping[str, TaskRow]
-    """Tasks that are not done, what they need that is not done, and what else is under way."""
+    """What they wait for in the end, what is asked for, and what else is under way."""
 
     attempts: Mapping[str, AttemptRow]
     """The open attempts at them."""
@@ -99,15 +110,24 @@ def explain_all(seen: Seen, around: Surroundings) -> Sequence[Step]:
     return sorted(roots, key=_urgency)
 
 
+def links_of(unmet: Mapping[str, Unmet]) -> Mapping[str, Link]:
+    """Return those of some tasks that wait for others of them, with what they wait for."""
+    links: dict[str, Link] = {}
+    for name, task in unmet.items():
+        needs = [need for need in task.needs if need in unmet]
+        if needs and task.status in ("pending", "lost"):
+            links[name] = WaitsFor(tasks=needs)
+        elif needs and task.status == "skipped":
+            # Somebody may have made what it was skipped for pending again.
+            bad = [need for need in needs if unmet[need].status in ENDED]
+            links[name] = SkippedBecause(tasks=bad or needs)
+    return links
+
+
 def kinds_of(seen: Seen) -> Sequence[WorkKind]:
     """Return the queues whose depth matters: those that some work may wait in."""
     waiting = (each for each in seen.attempts.values() if each.state == "dispatched")
     return sorted({(each.role, each.agent_type, each.lane) for each in waiting})
-
-
-def is_met(task: TaskRow) -> bool:
-    """Tell whether what needs a task can go on."""
-    return task.status == "completed" or task.is_waived
 
 
 def agent_type_of(task: TaskRow) -> str:
@@ -143,7 +163,7 @@ class _Wondering:
         causes: dict[str, Cause] = {}
         order = [task_id]
         for name in order:
-            cause = self.cause_of(name) or Unexplained(status=self._seen.tasks[name].status)
+            cause = self.cause_of(name) or Unexplained(status="completed")
             causes[name] = cause
             for one in cause.tasks if isinstance(cause, Link) else ():
                 if one not in came_from:
@@ -160,12 +180,14 @@ class _Wondering:
 
     def cause_of(self, task_id: str) -> Cause | None:
         """Say why a task is not done, without a look behind it; None where it is done."""
+        if link := self._seen.links.get(task_id):
+            return link
         task = self._seen.tasks[task_id]
         match task.status:
             case "completed":
                 return None
             case "skipped":
-                return None if task.is_waived else self._skipped(task)
+                return None if task.is_waived else Unexplained(status=task.status)
             case "failed":
                 return _failed(task)
             case "cancelled":
@@ -175,19 +197,7 @@ class _Wondering:
             case "pending" | "lost":
                 return self._not_yet(task)
 
-    def _skipped(self, task: TaskRow) -> Cause:
-        unmet = self._unmet(task)
-        # Somebody may have made what it was skipped for pending again.
-        bad = [need for need in unmet if self._seen.tasks[need].status in ENDED]
-        return SkippedBecause(tasks=bad or unmet) if unmet else Unexplained(status=task.status)
-
-    def _unmet(self, task: TaskRow) -> Sequence[str]:
-        tasks = self._seen.tasks
-        return [need for need in task.needs if need in tasks and not is_met(tasks[need])]
-
     def _not_yet(self, task: TaskRow) -> Cause:
-        if unmet := self._unmet(task):
-            return WaitsFor(tasks=unmet)
         run = self._seen.run
         if run.status == "paused":
             return Paused(

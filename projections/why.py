@@ -1,16 +1,17 @@
 """What views show of a run, read for the question why a task of it is not done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, LiteralString
 
 from psycopg.rows import class_row
 
+from domain.causes import Link
 from domain.errors import NotFound, UnknownRun, UnknownTask
 from projections.agents import AGENTS, list_agents
 from projections.attempts import ATTEMPTS, AttemptRow, read_attempts
 from projections.breakers import BREAKERS, list_breakers
 from projections.executions import EXECUTIONS, ExecutionRow, read_execution
-from projections.explain import Seen, agent_type_of
+from projections.explain import Seen, Unmet, agent_type_of, links_of
 from projections.presence import read_presence
 from projections.table import Connection
 from projections.tasks import TASKS, TaskRow
@@ -32,9 +33,13 @@ _BEHIND: Final = """
         cross join lateral unnest(t.needs) need
         where t.status <> 'completed' and not t.is_waived
     )
-    select t.* from behind
+    select t.task_id, t.status, t.needs from behind
     join views.tasks_2 t on t.run_id = %(run_id)s and t.task_id = behind.task_id
-    where t.task_id = %(task_id)s or t.status <> 'completed' and not t.is_waived
+    where t.status <> 'completed' and not t.is_waived
+"""
+
+_THESE: Final = """
+    select * from views.tasks_2 where run_id = %(run_id)s and task_id = any(%(names)s)
 """
 
 # What waits for no other task, or has failed.
@@ -105,10 +110,16 @@ async def see_task(connection: Connection, run_id: str, task_id: str) -> Seen:
         NotFound: There is no such run, or no such task in it.
     """
     run = await _require(connection, run_id)
-    tasks = await _tasks(connection, _BEHIND, run_id, task_id)
+    cursor = await connection.execute(_BEHIND, {"run_id": run_id, "task_id": task_id})
+    links = links_of(
+        {name: Unmet(status=status, needs=needs) for name, status, needs in await cursor.fetchall()}
+    )
+    # Of what only waits for others, nothing else matters: there may be very many of it.
+    ends = {name for link in links.values() for name in link.tasks} - links.keys()
+    tasks = await _tasks(connection, _THESE, run_id, names=sorted({task_id, *ends}))
     if all(task.task_id != task_id for task in tasks):
         raise UnknownTask(run_id, task_id)
-    return await _see(connection, run, tasks)
+    return await _see(connection, run, tasks, links)
 
 
 async def see_run(connection: Connection, run_id: str) -> Seen:
@@ -118,7 +129,7 @@ async def see_run(connection: Connection, run_id: str) -> Seen:
         UnknownRun: There is no such run.
     """
     run = await _require(connection, run_id)
-    return await _see(connection, run, await _tasks(connection, _AT_THE_ROOTS, run_id))
+    return await _see(connection, run, await _tasks(connection, _AT_THE_ROOTS, run_id), {})
 
 
 async def _require(connection: Connection, run_id: str) -> ExecutionRow:
@@ -129,14 +140,19 @@ async def _require(connection: Connection, run_id: str) -> ExecutionRow:
 
 
 async def _tasks(
-    connection: Connection, query: LiteralString, run_id: str, task_id: str = ""
+    connection: Connection, query: LiteralString, run_id: str, *, names: Sequence[str] = ()
 ) -> Sequence[TaskRow]:
     async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
-        await cursor.execute(query, {"run_id": run_id, "task_id": task_id, "most": MOST})
+        await cursor.execute(query, {"run_id": run_id, "names": list(names), "most": MOST})
         return await cursor.fetchall()
 
 
-async def _see(connection: Connection, run: ExecutionRow, found: Sequence[TaskRow]) -> Seen:
+async def _see(
+    connection: Connection,
+    run: ExecutionRow,
+    found: Sequence[TaskRow],
+    links: Mapping[str, Link],
+) -> Seen:
     under_way = await _tasks(connection, _UNDER_WAY, run.run_id)
     tasks = {task.task_id: task for task in (*under_way, *found)}
     types = sorted({agent_type_of(task) for task in tasks.values()})
@@ -152,6 +168,7 @@ async def _see(connection: Connection, run: ExecutionRow, found: Sequence[TaskRo
     )
     return Seen(
         run=run,
+        links=links,
         tasks=tasks,
         attempts=_by_task(attempts),
         in_flight=await _in_flight(connection, run.run_id),

@@ -104,6 +104,8 @@ def _show_task(answer: "TaskWhy") -> None:
         print(f"{answer.task_id} is {answer.status}: there is nothing to wait for")
         return
     for depth, step in enumerate(answer.chain):
+        if answer.left_out and depth == len(answer.chain) // 2:
+            print(f"{'  ' * depth}… {answer.left_out} more")
         print(f"{'  ' * depth}{'└ ' if depth else ''}{step.task_id}: {step.says}")
     _show_commands([answer.chain[-1]])
     if answer.other_causes:

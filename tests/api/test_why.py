@@ -70,3 +70,16 @@ async def test_what_is_not_there_has_no_cause(system: System) -> None:
             f"/api/v1/executions/{path}", params={"min_position": position}
         )
         assert (answer.status_code, answer.json()["code"]) == (404, code)
+
+
+async def test_a_long_chain_is_told_by_its_two_ends(system: System) -> None:
+    tasks = [
+        {"id": f"t{n}", "name": "one", "agent": "NOOP", "depends_on": [f"t{n - 1}"] if n else []}
+        for n in range(60)
+    ]
+    graph = {"goal": {"title": "a chain"}, "task_graph": {"tasks": tasks}}
+    created = (await system.http.post("/api/v1/plans/create", json=graph)).json()
+    run_id, position = await started(system, str(created["plan_id"]))
+    why = await asked(system, f"{run_id}/tasks/t59/why", position)
+    assert (why["chain"][0]["task_id"], why["root"]["task_id"]) == ("t59", "t0")
+    assert (len(why["chain"]), why["left_out"]) == (40, 20)

@@ -29,7 +29,8 @@ AGENTS = {f"noop_worker_{number:03}": "agents.workers.noop" for number in (1, 2,
 DEFAULTS = {
     f"TASKLOOM_AGENTS__{name.upper()}": str(value) for name, value in Agents().model_dump().items()
 }
-_LONG = 30.0
+_LONG = 4.0
+"""Seconds a task takes: longer than it stands still, and not much longer."""
 
 
 def of_agents(stack: Stack, number: signal.Signals, *, times: int) -> Sequence[float]:
@@ -41,7 +42,7 @@ def of_agents(stack: Stack, number: signal.Signals, *, times: int) -> Sequence[f
         time.sleep(0.5)  # its heartbeats have named it
         with struck(stack, holder, number) as at:
             _holder(stack, plan, epoch=2)
-            pauses.append(_seconds_until(stack, at, "task.started"))
+            pauses.append(_seconds_until(stack, at, "task.started", of=plan))
     return pauses
 
 
@@ -115,18 +116,21 @@ def _holder(stack: Stack, plan_id: str, *, epoch: int) -> str:
     return found[0]
 
 
-def _since(stack: Stack, at: datetime, type_: str) -> datetime | None:
+def _since(stack: Stack, at: datetime, type_: str, *, of: str = "") -> datetime | None:
+    """Return when the first event of a type was recorded after a moment, of one plan or of any."""
     with psycopg.connect(stack.dsn) as connection:
         row = connection.execute(
             "select min((event->'meta'->>'at')::timestamptz) from event_log"
-            " where type = %s and (event->'meta'->>'at')::timestamptz > %s",
-            [type_, at],
+            " where type = %s and (event->'meta'->>'at')::timestamptz > %s"
+            " and (%s = '' or stream in (select stream from event_log"
+            " where type = 'run.started' and event->'event'->>'plan_id' = %s))",
+            [type_, at, of, of],
         ).fetchone()
     return row[0] if row else None
 
 
-def _seconds_until(stack: Stack, at: datetime, type_: str) -> float:
-    then = _since(stack, at, type_)
+def _seconds_until(stack: Stack, at: datetime, type_: str, *, of: str = "") -> float:
+    then = _since(stack, at, type_, of=of)
     assert then is not None
     return (then - at).total_seconds()
 

@@ -52,15 +52,14 @@ def of_coordinators(stack: Stack, number: signal.Signals, *, times: int) -> Sequ
 
 
 def _of_coordinator(stack: Stack, number: signal.Signals) -> float:
-    stack.submit(layered(400, width=20, seconds=0.05))
-    begun = stack.count("run.started") + 1
+    plan = stack.submit(layered(400, width=20, seconds=0.05))
     enough = stack.count("task.completed") + 20
     stack.until(lambda: stack.count("task.completed") > enough, "it is under way")
     time.sleep(0.2)
     with struck(stack, leader(stack), number) as at:
         stack.until(lambda: _since(stack, at, "task.completed") is not None, "it goes on")
         pause = _seconds_until(stack, at, "task.completed")
-        stack.until(lambda: stack.count("run.completed") == begun, "it is completed")
+        stack.until(lambda: bool(stack.count("plan.completed", stream=plan)), "it is completed")
     return pause
 
 

@@ -15,7 +15,13 @@ from projections.positions import advance, forgive, lock, prepare, read_position
 from projections.table import Connection, Table
 from projections.view import AnyView
 
-_WORLD = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError)
+_WORLD = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+    OSError,
+)
 """The fault of the world, not of a view or an event: the same may succeed later."""
 
 

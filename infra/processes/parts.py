@@ -8,6 +8,9 @@ from infra.settings import Settings
 from infra.store.recorders import Limits
 from infra.store.store import PostgresStore
 
+_LONGEST_FOLD = 3.0
+"""Seconds that a batch of events takes between two statements, at the very most."""
+
 
 class NotConfigured(Unavailable):
     """A process lacks a setting that it cannot do without."""
@@ -45,8 +48,14 @@ def open_pool(settings: Settings) -> AsyncConnectionPool:
 
     async def configure(connection: AsyncConnection) -> None:
         await connection.set_autocommit(True)
-        timeout = f"{round(settings.db.statement_timeout * 1000)}ms"
-        await connection.execute("select set_config('statement_timeout', %s, false)", [timeout])
+        for setting, seconds in (
+            ("statement_timeout", settings.db.statement_timeout),
+            # Whoever stands still while a view is being folded must not keep the next from it.
+            ("idle_in_transaction_session_timeout", _LONGEST_FOLD),
+        ):
+            await connection.execute(
+                "select set_config(%s, %s, false)", [setting, f"{round(seconds * 1000)}ms"]
+            )
 
     return AsyncConnectionPool(
         required(settings.db.dsn, "TASKLOOM_DB__DSN"),

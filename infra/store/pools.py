@@ -8,6 +8,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from infra.store.store import DatabaseUnavailable
 
+_STOOD_STILL = psycopg.errors.IdleInTransactionSessionTimeout
+"""It was us who kept the database waiting, and for too long."""
+
 
 @asynccontextmanager
 async def connection_of(
@@ -21,5 +24,5 @@ async def connection_of(
     try:
         async with pool.connection(timeout=patience) as connection:
             yield connection
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError, _STOOD_STILL) as error:
         raise DatabaseUnavailable(error) from error

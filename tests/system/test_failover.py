@@ -5,7 +5,6 @@ How soon, ``python -m tests.bench.failover`` says.
 The bound here is one that a busy machine keeps as well, and a broker's own patience does not.
 """
 
-import signal
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,8 @@ def test_work_goes_on_soon_after_any_process_is_struck(
 ) -> None:
     with failing_over(tmp_path, database, vhost_url) as stack:
         pauses = {
-            name: measure(stack, number, times=2)
+            name: max(measure(stack, number, times=1))
             for name, (measure, number) in STRIKES.items()
-            if number == signal.SIGSTOP or "coordinator" in name
         }
-    late = {name: found for name, found in pauses.items() if max(found) > SOON}
+    late = {name: pause for name, pause in pauses.items() if pause > SOON}
     assert not late, f"seconds until work went on: {late}"

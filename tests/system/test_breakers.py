@@ -31,7 +31,7 @@ async def work(work: Work) -> JsonObject:
 
 AGENT = Agent(type="FLAKY", actions={"work": work})
 '''
-QUICK = {"TASKLOOM_BREAKERS__LEAST_FAILURES": "5", "TASKLOOM_BREAKERS__COOL_DOWN": "14"}
+QUICK = {"TASKLOOM_BREAKERS__LEAST_FAILURES": "5", "TASKLOOM_BREAKERS__COOL_DOWN": "20"}
 
 
 def tasks(count: int) -> list[Mapping[str, Any]]:
@@ -62,6 +62,11 @@ def test_work_for_agents_that_fail_at_everything_waits_until_they_are_well(
         (degraded,) = stack.ask("/status")["degraded"]
         assert degraded["why"].endswith("the last: the licence server is away")
         assert "FLAKY (execution): new work is held back" in stack.taskloom("doctor")
+        stack.until(
+            lambda: stack.ask("/agents/flaky_1")["health"]["status"] == "unhealthy",
+            "the agent is unhealthy as well",
+        )
+        assert "attempts failed" in stack.ask("/agents/flaky_1")["health"]["reason"]
         stack.kill("coordinator")
         second = stack.submit(tasks(4))
         stack.until(lambda: waiting(stack) >= 4, "new work waits, after a restart as well")

@@ -12,6 +12,7 @@ from domain.errors import Unavailable
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import RunCancelled, RunCompleted, RunFailed
+from domain.steering import RunResumed, RunRolledBack
 from infra.simulation.processes import Process
 from infra.simulation.world import World
 from projections.view import Key
@@ -111,6 +112,8 @@ class Database:
                 self.on_commit(event.event)
             if isinstance(event.event, RunCompleted | RunFailed | RunCancelled):
                 self.ended.add(event.stream)
+            elif isinstance(event.event, RunResumed | RunRolledBack):
+                self.ended.discard(event.stream)
             self.world.note(
                 "append", by, position, event.stream, event.version, event.type, event.id
             )

@@ -7,6 +7,7 @@ of asyncio, which ``tests/infra/simulation/test_loop.py`` holds down for each ve
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
 from random import Random
@@ -49,6 +50,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """By time, then by number: a timer, or what the world itself does with its arguments."""
 
         self._number = 0
+        # The base class puts there what is to run, and has no other name for it.
+        self._queue: deque[Any] = cast("Any", self)._ready  # noqa: SLF001
         self._most_steps = most_steps
         self.steps = 0
         self.tasks: list[SimulatedTask] = []
@@ -98,10 +101,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._queue.clear()
         self._due.clear()
         self.close()
-
-    @property
-    def _queue(self) -> Any:
-        return cast("Any", self)._ready  # noqa: SLF001 # the base class has no other name for it
 
     def _make_task(
         self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any

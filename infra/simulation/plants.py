@@ -25,7 +25,7 @@ from domain import run_attempts, run_decisions
 from domain.errors import Conflict
 from domain.leases import ANYBODY
 from domain.recorded import derived_id
-from domain.run import TaskState
+from domain.run import Run, TaskState
 from infra.simulation.store import SimulatedStore
 from projections.runner import Runner
 
@@ -271,6 +271,11 @@ def _answer_the_last(self: Any, held: Any, taken: Any) -> None:
         taken.ack()
 
 
+def _always_room(self: Any, agent_type: Any) -> bool:
+    del self, agent_type
+    return True
+
+
 PLANTS: Final[Sequence[Plant]] = (
     Plant(
         name="ack-before-commit",
@@ -339,6 +344,12 @@ PLANTS: Final[Sequence[Plant]] = (
         planted=_swap(
             (TaskState, "is_ready", property(lambda self: self.status in ("pending", "lost")))  # pyright: ignore[reportUnknownLambdaType, reportUnknownMemberType]
         ),
+    ),
+    Plant(
+        name="room-for-any-number",
+        what="a run dispatches however much it has under way",
+        expected=frozenset({"I6"}),
+        planted=_swap((Run, "has_room", _always_room)),
     ),
     Plant(
         name="position-later",

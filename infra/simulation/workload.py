@@ -3,18 +3,28 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
+from typing import Literal
 
 from bus.messages import Message
 from bus.recorder import Outcome, Recorder
 from bus.topology import REPORTS
-from domain.errors import CannotSteer, Refused, Unavailable
+from domain.errors import CannotSteer, Refused, Unavailable, UnknownCheckpoint
 from domain.goals import Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, execution_of
 from domain.policies import AnyReport
 from domain.recorded import Report
 from domain.run_events import RunRequested
-from domain.steering import RunCancelRequested, RunPauseRequested, RunResumeRequested
+from domain.run_options import FailureStrategy, RunOptions
+from domain.steering import (
+    RunCancelRequested,
+    RunPauseRequested,
+    RunResumeRequested,
+    RunRollbackRequested,
+    TaskRetryRequested,
+    TaskSkipRequested,
+)
 from domain.tasks import Effect, RetryPolicy, Task, Timeouts
 from domain.values import AgentType, Priority
 from infra.simulation.effects import written
@@ -30,6 +40,14 @@ _PATIENCE = 3.0
 _PRIORITIES: Sequence[Priority] = ("critical", "high", "normal", "low")
 
 
+Steering = Literal["none", "rest", "skip", "retry", "roll back"]
+_STEERINGS: Sequence[Steering] = ("none",) * 5 + ("rest", "rest", "skip", "retry", "roll back")
+_STRATEGIES: Sequence[FailureStrategy] = (
+    *("retry", "retry", "retry"),
+    *("replan", "fail_fast", "best_effort"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """A graph that somebody wants to be run."""
@@ -41,14 +59,23 @@ class Wish:
     tasks: tuple[Task, ...]
     priority: Priority
     at: float
+    options: RunOptions
     cancel_at: float | None
-    pause_at: float | None
+    steering: Steering
+    steer_at: float
     is_asked_twice: bool
+
+    @property
+    def is_predictable(self) -> bool:
+        """Whether its tasks end as their scripts say, if nobody calls it off."""
+        return self.steering in ("none", "rest") and self.options.failure_strategy != "fail_fast"
 
     def report(self) -> AnyReport:
         """Return how it is asked for."""
         if self.plan_id is None:
-            return RunRequested(run_id=self.run_id, priority=self.priority, tasks=self.tasks)
+            return RunRequested(
+                run_id=self.run_id, priority=self.priority, tasks=self.tasks, options=self.options
+            )
         return GoalSubmitted(
             plan_id=self.plan_id,
             goal=Goal(title="a simulated goal", priority=self.priority),
@@ -132,7 +159,9 @@ class Users:
             tasks=tasks,
             priority=lots.choice(_PRIORITIES),
             at=lots.uniform(0, 4),
-            pause_at=lots.uniform(0.2, 4) if lots.random() < 0.25 else None,
+            options=RunOptions() if is_goal else _options(lots),
+            steering="none" if is_goal else lots.choice(_STEERINGS),
+            steer_at=lots.uniform(0.2, 4),
             cancel_at=lots.uniform(0.5, 10) if lots.random() < 0.3 else None,
             is_asked_twice=lots.random() < 0.3,
         )
@@ -163,21 +192,37 @@ class Users:
         if wish.is_asked_twice:
             asking.append(self.insist(wish.report(), f"{wish.run_id}/ask"))
         await asyncio.gather(*asking)
-        await asyncio.gather(self._rest(wish), self._call_off(wish))
+        await asyncio.gather(self._steer(wish), self._call_off(wish))
 
     async def _call_off(self, wish: Wish) -> None:
         if wish.cancel_at is not None:
             await asyncio.sleep(wish.cancel_at)
             await self.insist(wish.cancellation(), f"{wish.run_id}/cancel")
 
-    async def _rest(self, wish: Wish) -> None:
-        """Have a run rest for a while."""
-        if wish.pause_at is None or wish.plan_id is not None:
-            return
-        await asyncio.sleep(wish.pause_at)
-        await self.insist(RunPauseRequested(run_id=wish.run_id), f"{wish.run_id}/pause")
-        await asyncio.sleep(2.0)
-        await self.insist(RunResumeRequested(run_id=wish.run_id), f"{wish.run_id}/resume")
+    async def _steer(self, wish: Wish) -> None:
+        """Do with a run what a person may do."""
+        run_id, task_id = wish.run_id, wish.tasks[len(wish.tasks) // 2].id
+        await asyncio.sleep(wish.steer_at)
+        match wish.steering:
+            case "none":
+                pass
+            case "rest":
+                await self.insist(RunPauseRequested(run_id=run_id), f"{run_id}/pause")
+                await asyncio.sleep(2.0)
+                await self.insist(RunResumeRequested(run_id=run_id), f"{run_id}/resume")
+            case "skip":
+                skip = TaskSkipRequested(run_id=run_id, task_id=task_id)
+                await self.insist(skip, f"{run_id}/skip")
+            case "retry":
+                retry = TaskRetryRequested(run_id=run_id, task_id=task_id)
+                await asyncio.sleep(6.0)
+                await self.insist(retry, f"{run_id}/retry")
+            case "roll back":
+                await self.insist(RunPauseRequested(run_id=run_id), f"{run_id}/pause")
+                await asyncio.sleep(1.0)
+                back = RunRollbackRequested(run_id=run_id, checkpoint="checkpoint_001")
+                await self.insist(back, f"{run_id}/back")
+                await self.insist(RunResumeRequested(run_id=run_id), f"{run_id}/resume")
 
     async def insist(self, body: AnyReport, name: str) -> None:
         """Say something until it is answered; whoever gets no answer says it again."""
@@ -200,7 +245,7 @@ class Users:
                 await asyncio.wait([answer], timeout=_PATIENCE)
                 if answer.done():
                     said = answer.result()
-                    if isinstance(said, CannotSteer):
+                    if isinstance(said, CannotSteer | UnknownCheckpoint):
                         world.note("too_late", name)
                     elif isinstance(said, Refused):
                         self.refused.append(f"{name}: {said.code}: {said}")
@@ -225,6 +270,15 @@ class Users:
         )
         while await sender.send(message) != "confirmed":  # noqa: ASYNC110 # it repeats
             await asyncio.sleep(0.5)
+
+
+def _options(lots: Random) -> RunOptions:
+    return RunOptions(
+        execution_mode="sequential" if lots.random() < 0.15 else "parallel",
+        failure_strategy=lots.choice(_STRATEGIES),
+        limits={"NOOP": lots.choice((1, 2))} if lots.random() < 0.3 else {},
+        checkpoint_interval=timedelta(seconds=1) if lots.random() < 0.2 else None,
+    )
 
 
 async def _ask(

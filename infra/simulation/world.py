@@ -92,10 +92,11 @@ class World:
 
     async def pass_time(self) -> None:
         """Let a call to a server take its time: most are quick, some are not."""
-        if self.lots.random() < 0.6:
-            await asyncio.sleep(0)
-        else:
+        share = self.lots.random()
+        if share > 0.7:
             await asyncio.sleep(self.latency())
+        elif share > 0.35:
+            await asyncio.sleep(0)
 
     def new_id(self) -> str:
         """Return an id that nobody else has."""

@@ -23,12 +23,20 @@ from domain.run_events import (
     TaskStarted,
     TaskTimedOut,
 )
-from domain.steering import RunCancelRequested
+from domain.run_options import RunOptions
+from domain.steering import (
+    RunCancelRequested,
+    RunPaused,
+    RunResumed,
+    RunRolledBack,
+    TaskReopened,
+)
 from domain.tasks import Task
 from infra.simulation.workload import Acknowledged
 from infra.simulation.world import Violation
 
 _ENDS = {"completed", "failed", "skipped", "cancelled"}
+_FLYING = {"dispatched", "started"}
 _OVER = {f"{kind}.{end}" for kind in ("run", "plan") for end in _ENDS}
 
 
@@ -109,8 +117,12 @@ class _Life:
     status: str = "pending"
     epoch: int = 0
     agent_id: str = ""
+    instead: str = ""
     failures: int = 0
     losses: int = 0
+    is_waived: bool = False
+    """Whether a person said that it need not be done."""
+
     history: list[str] = field(default_factory=list[str])
 
 
@@ -131,17 +143,31 @@ class Lives:
 
     def __init__(self) -> None:
         self._runs: dict[str, dict[str, _Life]] = {}
+        self._options: dict[str, RunOptions] = {}
+        self._paused: set[str] = set()
         self._over: dict[str, str] = {}
 
     def hear(self, event: Event) -> Iterator[Violation]:
         """Find what is wrong with the next event."""
         match event:
-            case RunStarted(run_id=run_id, tasks=tasks):
+            case RunStarted(run_id=run_id, tasks=tasks, options=options):
+                self._options[run_id] = options
                 if run_id in self._runs:
                     yield Violation("I6", f"{run_id} began twice")
                 self._runs[run_id] = {task.id: _Life(task) for task in tasks}
             case RunExtended(run_id=run_id, tasks=tasks):
                 self._runs[run_id] |= {task.id: _Life(task) for task in tasks}
+            case RunPaused(run_id=run_id):
+                self._paused.add(run_id)
+            case RunResumed(run_id=run_id):
+                self._paused.discard(run_id)
+                self._over.pop(run_id, None)
+            case TaskReopened(run_id=run_id, tasks=names):
+                self._begin_again(run_id, names)
+            case RunRolledBack(run_id=run_id, tasks=names):
+                self._paused.add(run_id)
+                self._over.pop(run_id, None)
+                self._begin_again(run_id, names)
             case RunCompleted() | RunFailed() | RunCancelled():
                 yield from self._end(event.run_id, event.type)
             case (
@@ -160,8 +186,28 @@ class Lives:
                     yield Violation("I6", f"{event.type} of {event.task_id}, which does not exist")
                 else:
                     yield from _step(tasks_of_run, life, event)
+                    if isinstance(event, TaskDispatched):
+                        yield from self._may_dispatch(event)
             case _:
                 pass
+
+    def _begin_again(self, run_id: str, names: Sequence[str]) -> None:
+        for name in names:
+            life = self._runs[run_id][name]
+            self._runs[run_id][name] = _Life(life.task, epoch=life.epoch)
+
+    def _may_dispatch(self, event: TaskDispatched) -> Iterator[Violation]:
+        """Find dispatches of a run that rests, and more of them than it allows."""
+        run_id, options = event.run_id, self._options[event.run_id]
+        if run_id in self._paused:
+            yield Violation("I6", f"{event.task_id} was dispatched while {run_id} rests")
+        flying = [one for one in self._runs[run_id].values() if one.status in _FLYING]
+        if options.execution_mode == "sequential" and len(flying) > 1:
+            yield Violation("I6", f"{len(flying)} tasks of {run_id}, which is sequential")
+        most = options.most_at_once(event.agent)
+        alike = sum((one.instead or one.task.agent) == event.agent for one in flying)
+        if most is not None and alike > most:
+            yield Violation("I6", f"{alike} tasks of {run_id} for {event.agent}, at most {most}")
 
     def _end(self, run_id: str, how: str) -> Iterator[Violation]:
         if run_id in self._over:
@@ -175,19 +221,15 @@ class Lives:
 def _step(tasks: Mapping[str, _Life], life: _Life, event: _Step) -> Iterator[Violation]:
     name = f"{event.run_id}/{event.task_id}"
     life.history.append(event.type)
+    if isinstance(event, TaskSkipped) and event.is_waived and life.status != "completed":
+        life.status, life.is_waived = "skipped", True  # a person may waive what ended badly
+        return
     if life.status in _ENDS:
         yield Violation("I5", f"{event.type} of {name} after it was {life.status}")
         return
     match event:
         case TaskDispatched():
-            if life.status not in ("pending", "lost"):
-                yield Violation("I6", f"{name} was dispatched while it was {life.status}")
-            if event.epoch != life.epoch + 1:
-                yield Violation("I6", f"epoch {event.epoch} of {name} follows epoch {life.epoch}")
-            for need in life.task.needs:
-                if tasks[need].status != "completed":
-                    yield Violation("I13", f"{name} was dispatched before {need} was done")
-            life.status, life.epoch, life.agent_id = "dispatched", event.epoch, ""
+            yield from _dispatch(name, tasks, life, event)
         case TaskStarted():
             yield from _current(name, life, event.epoch, ("dispatched",))
             life.status, life.agent_id = "started", event.agent_id
@@ -205,6 +247,20 @@ def _step(tasks: Mapping[str, _Life], life: _Life, event: _Step) -> Iterator[Vio
             life.status = "cancelled"
         case TaskTimedOut():
             yield from _current(name, life, event.epoch, ("dispatched", "started"))
+
+
+def _dispatch(
+    name: str, tasks: Mapping[str, _Life], life: _Life, event: TaskDispatched
+) -> Iterator[Violation]:
+    if life.status not in ("pending", "lost"):
+        yield Violation("I6", f"{name} was dispatched while it was {life.status}")
+    if event.epoch != life.epoch + 1:
+        yield Violation("I6", f"epoch {event.epoch} of {name} follows epoch {life.epoch}")
+    for need in life.task.needs:
+        if tasks[need].status != "completed" and not tasks[need].is_waived:
+            yield Violation("I13", f"{name} was dispatched before {need} was done")
+    life.status, life.epoch, life.agent_id = "dispatched", event.epoch, ""
+    life.instead = event.agent
 
 
 def _fail(name: str, life: _Life, event: TaskFailed) -> Iterator[Violation]:

@@ -40,7 +40,7 @@ def ends(
             case _:
                 pass
     for wish in wishes:
-        if any((wish.run_id, task.id) in found for task in wish.tasks):
+        if wish.is_predictable and any((wish.run_id, task.id) in found for task in wish.tasks):
             yield from _ends_of(wish, outside.scripts, found)
 
 

@@ -19,13 +19,13 @@ from infra.chaos.watcher import Watcher
 from infra.chaos.workload import Workload
 from infra.chaos.world import World
 
-_TOGETHER: Final = 0.3
+_TOGETHER: Final = 0.5
 """How often two faults are there at once."""
 
 _TRIES: Final = 4
 """How often a fault that did not fire is tried, all in all."""
 
-_PROGRESS_S: Final = 6.0
+_PROGRESS_S: Final = 5.0
 """Seconds to wait for some work to be done between two faults, most of the time."""
 
 
@@ -50,7 +50,7 @@ class Quotas:
 
     def wanted(self) -> Mapping[str, int]:
         """Return how often each fault is wanted."""
-        some = max(1, self.kills // 60)
+        some = max(1, self.kills // 100)
         wanted = dict.fromkeys(FAULTS, some)
         crashes = [fault.id for fault in FAULTS.values() if fault.family == "crash"]
         wanted |= dict.fromkeys(crashes, self.hits)

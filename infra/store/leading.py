@@ -6,6 +6,7 @@ several times a second. A holder that has not asked for too long is shown the do
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -21,6 +22,11 @@ BEAT: Final = 0.2
 
 STALLED: Final = 1.0
 """Seconds without a question after which somebody else takes the lead."""
+
+_CALM: Final = 60.0
+"""Seconds after which a change of the lead is forgotten."""
+
+_MOST_PATIENCE: Final = 16.0
 
 _POLL: Final = 0.1
 
@@ -38,16 +44,37 @@ _DEPOSE: Final = (
 )
 
 
+class Patience:
+    """How long a silent leader is waited for: longer, where a change has just not helped.
+
+    On a machine that has too much to do everybody is silent at times. Would each who takes the
+    lead lose it before it has begun, nothing would ever be done.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = STALLED
+        self._changed = float("-inf")
+
+    def change(self, now: float) -> None:
+        """Take note that the lead was lost or taken for a silence."""
+        is_again = now - self._changed < _CALM
+        self.seconds = min(2 * self.seconds, _MOST_PATIENCE) if is_again else STALLED
+        self._changed = now
+
+
 async def lead(dsn: str, duty: str, work: Callable[[], Awaitable[None]]) -> None:
     """Do some work whenever this process has the lead, until cancelled."""
+    patience = Patience()
     while True:
         try:
             async with await connect_to_lead(dsn) as connection:
                 while not await _try_lock(connection, duty):
-                    await _depose_the_stalled(connection, duty)
+                    await _depose_the_stalled(connection, duty, patience)
                     await asyncio.sleep(_POLL)
                 await _while_alive(connection, work)
         except psycopg.Error as error:
+            if isinstance(error, psycopg.errors.AdminShutdown):
+                patience.change(time.monotonic())
             log.warning("lead.waits", duty=duty, why=str(error).strip())
             await asyncio.sleep(_POLL)
 
@@ -72,16 +99,19 @@ async def _try_lock(connection: psycopg.AsyncConnection[Any], duty: str) -> bool
     return row is not None and bool(row[0])
 
 
-async def _depose_the_stalled(connection: psycopg.AsyncConnection[Any], duty: str) -> None:
+async def _depose_the_stalled(
+    connection: psycopg.AsyncConnection[Any], duty: str, patience: Patience
+) -> None:
     """End the connection of a leader that stands still; when it wakes, it finds that out."""
     try:
-        cursor = await connection.execute(_DEPOSE, {"duty": duty, "stalled": STALLED})
+        cursor = await connection.execute(_DEPOSE, {"duty": duty, "stalled": patience.seconds})
     except psycopg.errors.InsufficientPrivilege as error:
         # Another role leads. Its connection ends when the network says so.
         log.warning("lead.cannot_depose", duty=duty, why=str(error).strip())
         return
     for pid, _ in await cursor.fetchall():
-        log.warning("lead.deposed", duty=duty, backend=pid)
+        patience.change(time.monotonic())
+        log.warning("lead.deposed", duty=duty, backend=pid, next_after=patience.seconds)
 
 
 async def _while_alive(

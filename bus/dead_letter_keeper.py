@@ -22,6 +22,7 @@ from bus.dead_letters import (
     MESSAGE_ID,
     QUEUE,
     REASON,
+    REDELIVERED,
     earlier_life,
 )
 from bus.messages import Delivery
@@ -52,6 +53,9 @@ class DeadLetter:
 
     shape: str
     """The detail without what differs from letter to letter."""
+
+    is_redelivered: bool
+    """Whether its reader may have buried it before, and died of something else."""
 
     earlier: tuple[int, int] | None
     """Which letter it has been before, and for which time it was sent again."""
@@ -84,7 +88,8 @@ class DeadLetterStore(Protocol):
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
         """Keep letters; those that are there already are passed over.
 
-        What dies again after it was sent again is the letter that it has been, not another one.
+        A message that was delivered and buried twice is one letter. What dies again after it was
+        sent again is the letter that it has been, not another one.
 
         Raises:
             Unavailable: Some may not be kept; keeping them again does no harm.
@@ -144,6 +149,7 @@ def _letter_of(delivery: Delivery, now: datetime) -> DeadLetter:
         died_at=_died_at(headers, now),
         type=_text(type_of(claims, key)),
         shape=_text(shape_of(detail, claims)),
+        is_redelivered=bool(headers.get(REDELIVERED)),
         earlier=earlier_life(headers),
     )
 

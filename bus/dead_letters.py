@@ -23,6 +23,9 @@ KEY: Final = "x-taskloom-key"
 QUEUE: Final = "x-taskloom-queue"
 MESSAGE_ID: Final = "x-taskloom-message-id"
 DIED_AT: Final = "x-taskloom-died-at"
+REDELIVERED: Final = "x-taskloom-redelivered"
+"""Whether the message was delivered before, and so may be a dead letter already."""
+
 REDRIVE: Final = "x-taskloom-redrive"
 """Which letter a message has been before, and for which time it was sent again: ``17/2``."""
 
@@ -113,6 +116,8 @@ def _letter(
         DIED_AT: died_at.isoformat(),
         MESSAGE_ID: said.message_id or "",
     }
+    if delivery.is_redelivered:
+        headers[REDELIVERED] = True
     return Message(
         exchange=DEAD,
         key=delivery.key,

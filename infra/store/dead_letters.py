@@ -46,9 +46,13 @@ _LINE: Final = sql.SQL(
 _ADD: Final = (
     "with kept as (insert into dead_letters (message_id, reason, detail, exchange, routing_key,"
     " queue, headers, properties, body, died_at, first_died_at, fingerprint, type, shape, cause)"
-    " values (%(message_id)s, %(reason)s, %(detail)s, %(exchange)s, %(routing_key)s, %(queue)s,"
+    " select %(message_id)s, %(reason)s, %(detail)s, %(exchange)s, %(routing_key)s, %(queue)s,"
     " %(headers)s, %(properties)s, %(body)s, %(died_at)s, %(died_at)s, %(fingerprint)s, %(type)s,"
-    " %(shape)s, %(cause)s) on conflict (fingerprint) do nothing returning id)"
+    " %(shape)s, %(cause)s"
+    # Who buried it may have ended before it was acknowledged.
+    " where not (%(is_redelivered)s and %(message_id)s <> '' and exists (select from dead_letters"
+    " where message_id = %(message_id)s and queue = %(queue)s and body = %(body)s))"
+    " on conflict (fingerprint) do nothing returning id)"
     " insert into dead_letter_history (letter, kind, number, at, actor, why, reason)"
     " select id, 'died', 0, %(died_at)s, %(actor)s, %(detail)s, %(reason)s from kept"
 )
@@ -83,7 +87,8 @@ class DeadLetterTable:
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
         """Keep letters; those that are there already are passed over.
 
-        What dies again after it was sent again is the letter that it has been, not another one.
+        A message that was delivered and buried twice is one letter. What dies again after it was
+        sent again is the letter that it has been, not another one.
         """
         async with self._connection() as connection, connection.transaction():
             # In the order of their numbers, as everybody locks them: else two could wait for

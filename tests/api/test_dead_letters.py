@@ -34,6 +34,7 @@ def dead(number: int, body: bytes, **changes: Any) -> DeadLetter:
         "died_at": NOW + timedelta(minutes=number),
         "type": "agent.deregistered",
         "shape": "no agent {agent_id} has registered",
+        "is_redelivered": False,
         "earlier": None,
     }
     return DeadLetter(**(known | changes))

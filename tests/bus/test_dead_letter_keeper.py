@@ -124,6 +124,19 @@ async def test_two_letters_that_say_the_same_are_two(
     await keep_until(broker, table, 2)
 
 
+async def test_a_message_that_is_buried_again_when_it_is_delivered_again_is_one_letter(
+    broker: Broker, table: DeadLetterTable
+) -> None:
+    delivery, error = refused(1)
+    again = replace(delivery, is_redelivered=True)
+    other, _ = refused(2)
+    letters = DeadLetters(broker.publisher, SystemClock())
+    for buried in (delivery, again, again, replace(other, is_redelivered=True)):
+        await letters.send([(buried, error)], queue="q")
+    await keep_until(broker, table, 2)
+    assert [letter.message_id for letter in await table.some()] == ["m1", "m2"]
+
+
 async def test_a_message_without_an_id_or_a_type_is_kept_without_them(
     broker: Broker, table: DeadLetterTable
 ) -> None:

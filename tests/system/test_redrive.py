@@ -34,9 +34,7 @@ def names(count: int) -> Sequence[str]:
 @contextmanager
 def channel_to(stack: Stack) -> Iterator[Any]:
     with closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as broker:
-        channel = broker.channel()
-        channel.confirm_delivery()
-        yield channel
+        yield broker.channel()
 
 
 def number_of(stack: Stack, question: str, *values: object) -> int:

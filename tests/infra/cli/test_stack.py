@@ -298,3 +298,31 @@ def test_an_agent_that_stands_still_is_started_again(postgres_dsn: str, tmp_path
 def _pid_of(name: str, folder: Path) -> int:
     address: dict[str, Any] = json.loads((folder / ".taskloom" / "stack.json").read_text())
     return int(address["pids"][name])
+
+
+def test_a_letter_is_edited_and_sent_again_until_it_is_accepted(stack: Shell) -> None:
+    (letter,) = stack.run("dlq", "list", "--json").json
+    number = str(letter["id"])
+    failed = stack.run("dlq", "redrive", number, "--canary", "1")
+    assert failed.code == 7, failed.err
+    assert "1 of the first 1 died again" in failed.err
+    hello = {
+        "specversion": "1.0",
+        "id": "m1",
+        "source": "/agents/lazarus",
+        "type": "agent.registered",
+        "time": "2026-01-20T11:30:00Z",
+        "data": {"agent_id": "lazarus", "agent_type": "NOOP", "instance": "1"},
+    }
+    (stack.folder / "hello.json").write_text(json.dumps(hello))
+    words = ("--key", "agent.registered", "--content-type", "application/cloudevents+json")
+    edited = stack.run("dlq", "edit", number, "--body", "hello.json", *words)
+    assert edited.code == 0, edited.err
+    assert "1 of 1 letters would be accepted" in stack.run("dlq", "rehearse", number).err
+    sent = stack.run("dlq", "redrive", number, "--why", "it is repaired")
+    assert (sent.code, "1 accepted" in sent.out) == (0, True), sent.err
+    shown = stack.run("dlq", "show", number, "--json").json
+    assert (shown["status"], shown["deaths"], shown["redrives"]) == ("accepted", 2, 2)
+    kinds = ["died", "redriven", "died", "edited", "redriven", "accepted"]
+    assert [entry["kind"] for entry in shown["history"]] == kinds
+    assert stack.run("dlq", "list").err == "no dead letters\n"

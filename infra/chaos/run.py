@@ -69,6 +69,11 @@ class Plan:
             "only": sorted(self.quotas.only),
             "times": self.quotas.times,
             "faults": self.quotas.wanted(),
+            "settings": {
+                name: value
+                for name, value in sorted({**os.environ, **self.env}.items())
+                if name.startswith("TASKLOOM_AGENTS__")
+            },
         }
 
 

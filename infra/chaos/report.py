@@ -118,7 +118,8 @@ def _head(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         said = run.said
         versions = ", ".join(f"{name} {value}" for name, value in said["versions"].items())
-        settings = "".join(f"; `{name}={value}`" for name, value in said["settings"].items())
+        given: Mapping[str, str] = said.get("settings", {})
+        settings = "".join(f"; `{name}={value}`" for name, value in given.items())
         yield f"* **{run.name}**: seed `{said['seed']}`{settings}; {versions}"
         yield "  " + "; ".join(f"{count} {name}" for name, count in _counts(run).items())
         yield f"  {'proves nothing yet: ' + '; '.join(run.lacks) if run.lacks else 'complete'}"

@@ -23,9 +23,16 @@ def versions() -> Mapping[str, str]:
         "kernel": platform.release(),
         "cores": str(os.cpu_count() or 0),
         "postgres": postgres.source if postgres else "none",
-        "rabbitmq": str(broker.parents[1].name) if broker else "none",
+        "rabbitmq": _rabbitmq(broker) if broker else "none",
         **{library: version(library) for library in _LIBRARIES},
     }
+
+
+def _rabbitmq(program: Path) -> str:
+    """Return the version that the folder of the programs names."""
+    found = sorted(program.resolve().parents[1].glob("lib/rabbitmq_server-*"))
+    folder = found[-1] if found else program.resolve().parents[1]
+    return folder.name.removeprefix("rabbitmq_server-")
 
 
 def _commit() -> str:

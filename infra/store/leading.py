@@ -14,6 +14,7 @@ import psycopg
 import structlog
 
 from bus.together import end
+from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ async def lead(dsn: str, duty: str, work: Callable[[], Awaitable[None]]) -> None
                     await _depose_the_stalled(connection, duty, patience)
                     await asyncio.sleep(_POLL)
                 await _while_alive(connection, work)
-        except psycopg.Error as error:
+        except (psycopg.Error, Unavailable) as error:
             if isinstance(error, psycopg.errors.AdminShutdown):
                 patience.change(time.monotonic())
             log.warning("lead.waits", duty=duty, why=str(error).strip())

@@ -7,9 +7,16 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 
+from domain.errors import Unavailable
 from infra.store.leading import STALLED, connect_to_lead
 from infra.store.store import PostgresStore
 from tests.support.waiting import until
+
+
+class Silent(Unavailable):
+    """Something does not answer."""
+
+    code = "silent"
 
 
 class Worker:
@@ -94,6 +101,23 @@ async def test_work_that_fails_is_not_hidden(database: str) -> None:
     async with PostgresStore(database) as store:
         with pytest.raises(LookupError, match="a bug"):
             await asyncio.wait_for(store.lead("test", fail), 60)
+
+
+async def test_work_that_cannot_be_done_now_is_begun_again(database: str) -> None:
+    worker = Worker()
+
+    async def begin() -> None:
+        if worker.begun < 2:
+            worker.begun += 1
+            raise Silent("not now")
+        await worker.work()
+
+    async with PostgresStore(database) as store:
+        leads = asyncio.create_task(store.lead("test", begin))
+        await until(lambda: worker.is_working, "it works")
+        leads.cancel()
+        await asyncio.gather(leads, return_exceptions=True)
+    assert worker.begun == 3
 
 
 async def test_a_machine_that_vanishes_is_noticed_within_seconds(database: str) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from infra.store.redrives import RedriveTable
 
 _PAUSE = 0.25
+_EVERY = 5.0
+"""Seconds between two lines where there is no terminal."""
+
 _NOBODY = 60.0
 """Seconds without a coordinator after which it is left to the next one; others start sooner."""
 
@@ -256,7 +259,7 @@ def _lines() -> "Callable[[Redrive], None]":
     def advance(seen: "Redrive") -> None:
         nonlocal last, said_at
         told = _told(seen)
-        if told != last and monotonic() - said_at >= 1.0:
+        if told != last and monotonic() - said_at >= _EVERY:
             last, said_at = told, monotonic()
             say(told)
 

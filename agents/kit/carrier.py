@@ -160,7 +160,7 @@ class Carrier:
             await self._report(self._started(recorded.event), recorded)
             reach("carrier.before_ack")
             held.delivery.ack()
-            running = held.running = asyncio.create_task(self._carry(attempt, recorded, held))
+            running = asyncio.create_task(self._carry(attempt, recorded, held))
             is_running = True
             self._running.add(running)
             running.add_done_callback(self._running.discard)
@@ -172,6 +172,7 @@ class Carrier:
         self, attempt: Attempt, recorded: Recorded[TaskDispatched], held: Held
     ) -> None:
         try:
+            held.begin()
             if held.state == "claiming":
                 await self._claim(recorded, held)
             reach("carrier.before_effect")

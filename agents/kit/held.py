@@ -31,6 +31,16 @@ class Held:
         if not math.isnan(progress):  # it would make every heartbeat fail, and cost every lease
             self.progress = min(max(float(progress), 0.0), 1.0)
 
+    def begin(self) -> None:
+        """Take note of what carries it out, from inside: only what has begun can clean up.
+
+        Raises:
+            CancelledError: It was told to stop while its start was being reported.
+        """
+        self.running = asyncio.current_task()
+        if self.is_stopped:
+            raise asyncio.CancelledError
+
     def stop(self) -> None:
         """Let go of it, as far as what carries it out can be cancelled."""
         if self.is_stopped:

@@ -5,13 +5,15 @@ from asyncio import Future
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from agents.agent import Agent, Work
 from agents.kit.carrier import Carrier
 from agents.kit.identity import Identity
 from agents.kit.reporter import Reporter
 from bus.envelope import encode_recorded
 from bus.messages import Message, Outcome
-from bus.orders import TaskGrant
+from bus.orders import TaskGrant, TaskStop
 from bus.ports import SystemClock
 from domain.run_events import TaskDispatched
 from domain.tasks import Effect
@@ -20,12 +22,27 @@ from tests.support.recording import recorded
 
 
 class Confirming:
-    """A broker that takes charge of everything at once."""
+    """A broker that takes charge of everything at once, or when it is told to."""
+
+    def __init__(self, *, is_slow: bool = False) -> None:
+        self.is_slow = is_slow
+        self.sent: list[str] = []
+        self.open: list[Future[Outcome]] = []
 
     def send(self, message: Message) -> Future[Outcome]:
         outcome: Future[Outcome] = asyncio.get_running_loop().create_future()
-        outcome.set_result("confirmed")
+        self.sent.append(message.type)
+        self.open.append(outcome)
+        if not self.is_slow:
+            self.confirm()
         return outcome
+
+    def confirm(self) -> None:
+        """Take charge of all that was sent."""
+        self.is_slow = False
+        for outcome in self.open:
+            outcome.set_result("confirmed")
+        self.open.clear()
 
     async def publish_all(self, messages: Iterable[Message]) -> Sequence[Outcome]:
         return [await self.send(message) for message in messages]
@@ -117,3 +134,29 @@ async def test_an_effect_waits_for_the_grant_of_its_own_start() -> None:
     async with asyncio.timeout(5):
         await begun.wait()
     await carrier.drain(5)
+
+
+@pytest.mark.parametrize("effect", ["none", "external"])
+async def test_what_is_stopped_while_its_start_is_reported_is_let_go(effect: Effect) -> None:
+    # Found by the simulation: it kept its place, and waited for a grant that never came.
+    async def carry(_: Work) -> JsonObject:
+        raise AssertionError("it was told to stop")
+
+    async def restore() -> None:
+        pass
+
+    broker = Confirming(is_slow=True)
+    identity = Identity(agent_id="ann", agent_type="NOOP", role="execution")
+    reporter = Reporter(broker, identity, restore=restore, clock=SystemClock())
+    agent = Agent(type="NOOP", actions={"*": carry})
+    carrier = Carrier(agent, identity, reporter, concurrency=1, patience=60)
+    body = work("a", effect=effect)
+    taking = asyncio.ensure_future(carrier.take(InHand(body, 1), lane="normal", queue="q"))
+    await asyncio.sleep(0)
+    carrier.obey(TaskStop(run_id="exec_1", task_id="a", epoch=1))
+    broker.confirm()
+    await taking
+    await carrier.drain(5)
+    assert carrier.in_hand() == ()
+    assert carrier.gate.taken == 0
+    assert broker.sent == ["task.started", "task.stopped"]

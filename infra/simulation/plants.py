@@ -13,10 +13,11 @@ from typing import Any, Final
 from agents.kit.carrier import Carrier
 from agents.kit.ended import Ended
 from agents.kit.held import Held
-from bus import leases, relay
+from bus import holders, leases, relay
 from bus.follower import Follower
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
+from bus.orders import TaskGrant
 from bus.owed import OwedWork
 from bus.ports import StreamMoved
 from bus.recorder import Outcome, Recorder
@@ -26,6 +27,7 @@ from domain.errors import Conflict
 from domain.leases import ANYBODY
 from domain.recorded import derived_id
 from domain.run import Run, TaskState
+from domain.run_course import Course
 from infra.simulation.store import SimulatedStore
 from projections.runner import Runner
 
@@ -276,6 +278,36 @@ def _always_room(self: Any, agent_type: Any) -> bool:
     return True
 
 
+async def _claim_nothing(self: Any, recorded: Any, held: Any) -> None:
+    del self, recorded
+    held.state = "running"
+
+
+def _obey_anybody(self: Any, order: Any) -> None:
+    held = self._held.get((order.run_id, order.task_id, order.epoch))
+    if held is None:
+        return
+    if order.type == "task.grant":
+        held.granted.set()
+    else:
+        held.stop()
+
+
+def _grant_anybody(attempt: Any, held: Any) -> TaskGrant:
+    del attempt
+    task = held.task
+    return TaskGrant(run_id=task.run_id, task_id=task.task_id, epoch=task.epoch)
+
+
+def _never_rest(self: Any) -> Any:
+    for agent_type in sorted(self.run.ready):
+        self._dispatch_line(agent_type)
+    return _go_on(self)
+
+
+_go_on: Any = Course.go_on
+
+
 PLANTS: Final[Sequence[Plant]] = (
     Plant(
         name="ack-before-commit",
@@ -344,6 +376,24 @@ PLANTS: Final[Sequence[Plant]] = (
         planted=_swap(
             (TaskState, "is_ready", property(lambda self: self.status in ("pending", "lost")))  # pyright: ignore[reportUnknownLambdaType, reportUnknownMemberType]
         ),
+    ),
+    Plant(
+        name="effect-before-claim",
+        what="an agent does not wait until its claim of an external effect is granted",
+        expected=frozenset({"I7"}),
+        planted=_swap((Carrier, "_claim", _claim_nothing)),
+    ),
+    Plant(
+        name="grant-to-any-start",
+        what="an effect is granted to whoever bears the name of the agent that has claimed it",
+        expected=frozenset({"I7"}),
+        planted=_swap((Carrier, "obey", _obey_anybody), (holders, "_answer", _grant_anybody)),
+    ),
+    Plant(
+        name="never-rests",
+        what="a run that was paused goes on dispatching",
+        expected=frozenset({"I6"}),
+        planted=_swap((Course, "go_on", _never_rest)),
     ),
     Plant(
         name="room-for-any-number",

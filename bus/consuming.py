@@ -70,9 +70,9 @@ class Group:
     deliveries: Sequence[Delivery]
     link: _Link = field(repr=False)
 
-    def apart(self) -> "Sequence[Group]":
-        """Return each delivery as a group of its own, to be answered in their order."""
-        return [Group(deliveries=[each], link=self.link) for each in self.deliveries]
+    def part(self, start: int, end: int) -> "Group":
+        """Return some deliveries as a group of their own; parts are answered in their order."""
+        return Group(deliveries=self.deliveries[start:end], link=self.link)
 
     async def ack(self) -> None:
         """Acknowledge these deliveries and every one before them.

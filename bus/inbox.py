@@ -21,7 +21,7 @@ from bus.ports import Group, Source
 from bus.properties import check_agreement, check_properties
 from bus.recorder import Outcome, Recorder
 from bus.redrives import Acceptance
-from bus.suspects import MOST, KillsItsReader, Ledger, fingerprint
+from bus.suspects import MOST, KillsItsReader, Ledger, fingerprint, portions
 from bus.together import run_together
 from domain.deciders import PUBLIC_REPORTS
 from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
@@ -104,8 +104,8 @@ class Inbox:
                 continue
             await self._open.join()
             if self._ledger is None:
-                for one in group.apart():
-                    await self._read(one)
+                for place in range(len(group.deliveries)):
+                    await self._read(group.part(place, place + 1))
                     await self._open.join()
             else:
                 await self._suspect(group, self._ledger)
@@ -114,19 +114,15 @@ class Inbox:
         """Read what is delivered again so that, if it kills, it shows what it was."""
         names = [fingerprint(delivery) for delivery in group.deliveries]
         entries = await _insist_on(lambda: ledger.entries(names))
-        if not entries:
-            await _insist_on(lambda: ledger.enter(names))
-            await self._read(group, suspects=names)
-            await self._open.join()
-            return
-        for one, name in zip(group.apart(), names, strict=True):
-            deaths = entries.get(name, 0)
+        for start, end in portions(names, entries):
+            part, named = group.part(start, end), names[start:end]
+            deaths = entries.get(named[0], 0)
             if deaths >= MOST:
-                await self._bury(one, KillsItsReader(deaths))
-                await _insist_on(partial(ledger.clear, [name]))
+                await self._bury(part, KillsItsReader(deaths))
+                await _insist_on(partial(ledger.clear, named))
                 continue
-            await _insist_on(partial(ledger.enter, [name]))
-            await self._read(one, suspects=[name])
+            await _insist_on(partial(ledger.enter, named))
+            await self._read(part, suspects=named)
             await self._open.join()
 
     async def _bury(self, group: Group, refusal: Refused) -> None:

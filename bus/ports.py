@@ -117,8 +117,8 @@ class Group(Protocol):
         """What was delivered, in order: all of it for the first time, or all of it again."""
         ...
 
-    def apart(self) -> "Sequence[Group]":
-        """Return each delivery as a group of its own, to be answered in their order."""
+    def part(self, start: int, end: int) -> "Group":
+        """Return some deliveries as a group of their own; parts are answered in their order."""
         ...
 
     async def ack(self) -> None:

@@ -1,19 +1,22 @@
 """Messages that may have killed who read them, and the ledger that shows which one it was.
 
-What is delivered again is entered before it is read: all of it together at first, each message
-alone when that was somebody's end as well. Whoever dies leaves the entry behind. A message that
-was entered three times and never answered is not read again.
+What is delivered again is entered before it is read: all of it together at first, a few at a time
+when that was somebody's end as well, and each alone when that was. Whoever dies leaves the entries
+behind. A message that was entered four times and never answered is not read again.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from bus.messages import Delivery
 from domain.errors import Refused
 
-MOST: Final = 3
+MOST: Final = 4
 """How often reading a message may have been the end of its reader."""
+
+FEW: Final = 25
+"""How many are read at a time that were entered once: about the root of a group."""
 
 
 class KillsItsReader(Refused):
@@ -42,6 +45,24 @@ class Ledger(Protocol):
     async def clear(self, fingerprints: Sequence[str]) -> None:
         """Forget messages that are answered."""
         ...
+
+
+def portions(names: Sequence[str], entries: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+    """Cut messages, in their order, into what may be read together: from where to where."""
+    if not entries:
+        yield 0, len(names)
+        return
+    start = 0
+    for place, name in enumerate(names):
+        is_alone = entries.get(name, 0) > 1
+        if start < place and (is_alone or place - start == FEW):
+            yield start, place
+            start = place
+        if is_alone:
+            yield place, place + 1
+            start = place + 1
+    if start < len(names):
+        yield start, len(names)
 
 
 def fingerprint(delivery: Delivery) -> str:

@@ -100,9 +100,9 @@ class SimulatedGroup:
         self._broker = broker
         self._subscription = subscription
 
-    def apart(self) -> "Sequence[SimulatedGroup]":
-        """Return each delivery as a group of its own, to be answered in their order."""
-        return [SimulatedGroup([one], self._broker, self._subscription) for one in self.deliveries]
+    def part(self, start: int, end: int) -> "SimulatedGroup":
+        """Return some deliveries as a group of their own; parts are answered in their order."""
+        return SimulatedGroup(self.deliveries[start:end], self._broker, self._subscription)
 
     async def ack(self) -> None:
         """Acknowledge these deliveries and every one before them."""

@@ -28,7 +28,7 @@ from bus.ports import SystemClock
 from bus.properties import Properties
 from bus.recorder import Recorder
 from bus.strict_json import MAX_BYTES
-from bus.suspects import Ledger
+from bus.suspects import Ledger, portions
 from bus.topology import DEAD, REPORTS
 from domain.errors import TaskloomError
 from infra.store.store import DatabaseUnavailable
@@ -393,8 +393,8 @@ class Back:
     deliveries: Sequence[Delivery]
     source: Redelivered
 
-    def apart(self) -> Sequence["Back"]:
-        return [Back([each], self.source) for each in self.deliveries]
+    def part(self, start: int, end: int) -> "Back":
+        return Back(self.deliveries[start:end], self.source)
 
     async def ack(self) -> None:
         self.source.acked += [str(each.properties.message_id) for each in self.deliveries]
@@ -430,19 +430,29 @@ async def live(source: Redelivered, recorder: Recorder, ledger: Ledger, grave: G
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_exactly_the_message_that_kills_its_readers_is_buried_after_three() -> None:
+async def test_exactly_the_message_that_kills_its_readers_is_buried_after_four() -> None:
     source = Redelivered([hello(f"a{number}") for number in range(40)])
     ledger, grave, watched = MemoryLedger(), Grave(), WatchedStore(MemoryStore())
     lives: list[int] = []
     async with recording(watched) as recorder:
-        for _ in range(4):
+        for _ in range(5):
             lives.append(len(source.acked))
             await live(source, recorder, ledger, grave)
-    assert lives == [0, 0, 7, 7]
+    assert lives == [0, 0, 0, 7, 7]
     assert grave.buried == [("hello-a7", "kills-its-reader")]
     assert len(source.acked) == 40
     assert ledger.counts == {}
-    assert len(watched.appends) == 39
+    assert sum(watched.appends) == 39
+
+
+def test_what_was_entered_once_is_read_by_portions_and_what_was_more_often_alone() -> None:
+    names = [f"m{number}" for number in range(60)]
+    assert list(portions(names, {})) == [(0, 60)]
+    once = dict.fromkeys(names, 1)
+    assert list(portions(names, once)) == [(0, 25), (25, 50), (50, 60)]
+    assert list(portions(names[:5], once | {"m2": 2})) == [(0, 2), (2, 3), (3, 5)]
+    twice = dict.fromkeys(names[:3], 2)
+    assert list(portions(names[:3], twice)) == [(0, 1), (1, 2), (2, 3)]
 
 
 async def test_what_comes_again_for_the_first_time_is_read_together() -> None:

@@ -65,6 +65,6 @@ def test_exactly_the_message_that_kills_its_readers_is_a_dead_letter(
         stack.until(lambda: bool(letters(stack)), "it is buried", seconds=120)
         stack.until(lambda: stack.count("agent.registered") == GOOD, "the others are recorded")
         assert letters(stack) == [(f"hello-{POISON}", "kills-its-reader")]
-        assert stack.deaths["coordinator"] == 4
+        assert stack.deaths["coordinator"] == 5
         with psycopg.connect(stack.dsn) as connection:
             assert connection.execute("select count(*) from suspects").fetchone() == (0,)

@@ -19,7 +19,7 @@ from infra.chaos.watcher import Watcher
 from infra.chaos.workload import Workload
 from infra.chaos.world import World
 
-_TOGETHER: Final = 0.5
+_TOGETHER: Final = 0.6
 """How often two faults are there at once."""
 
 _TRIES: Final = 4
@@ -90,7 +90,7 @@ class Nemesis:
         *,
         quotas: Quotas,
         seed: str,
-        pace: float = 0.4,
+        pace: float = 0.2,
     ) -> None:
         """Take the seconds between two faults as ``pace``, about."""
         self._world = world

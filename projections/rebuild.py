@@ -16,6 +16,9 @@ from projections.view import AnyView
 
 BATCH: Final = 500
 
+_PATIENT: Final = "set local idle_in_transaction_session_timeout = 0"
+"""Lets a transaction wait for the log, which is read over another connection."""
+
 Progress = Callable[[str, int, int], None]
 """Is told the view, the position it has reached and how many events were read so far."""
 
@@ -141,6 +144,7 @@ async def _rebuild(view: AnyView, log: Log, pool: AsyncConnectionPool, progress:
     async with pool.connection() as connection, connection.transaction():
         reached = (await lock(connection, [view])).get(view.follower, 0)
         await connection.execute("set local synchronous_commit = on")
+        await connection.execute(_PATIENT)
         # Never back: readers were promised what they have seen.
         while position < reached:
             events = await log.read_all(after=position, limit=BATCH)
@@ -166,6 +170,7 @@ async def verify(
     async with pool.connection() as connection, connection.transaction():
         # One snapshot: the view may move on, what we compare with does not.
         await connection.execute("set transaction isolation level repeatable read")
+        await connection.execute(_PATIENT)
         reached = (await read_positions(connection, [view])).get(view.follower, 0)
         await again.create(connection)
         position = read = 0

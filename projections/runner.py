@@ -133,7 +133,10 @@ class Runner:
         await self._store.report_failure(views, position=position, type_=type_, error=reason)
 
     async def _wait(self) -> None:
-        await self._log.wait(IDLE)
+        if all(followed.has_stopped for followed in self.followed):
+            await asyncio.sleep(IDLE)  # nobody reads the log: its wake-up would stay for ever
+        else:
+            await self._log.wait(IDLE)
 
     async def _outlast(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do some work, again and again while the world is at fault."""

@@ -19,8 +19,13 @@ from infra.chaos.watcher import Watcher
 from infra.chaos.workload import Workload
 from infra.chaos.world import World
 
-_TOGETHER: Final = 0.6
-"""How often two faults are there at once."""
+_TOGETHER: Final = 0.7
+"""How often one more fault is there at the same time."""
+
+_AT_ONCE: Final = 3
+
+_FIRST: Final = ("crash", "kill", "broker", "database")
+"""What is played before the rest, so that a run that is cut short has the most to say."""
 
 _TRIES: Final = 4
 """How often a fault that did not fire is tried, all in all."""
@@ -123,12 +128,21 @@ class Nemesis:
                 for _ in range(max(count - self.fired[id_], 0))
             ]
             self._lots.shuffle(deck)
+            deck.sort(key=lambda fault: fault.family in _FIRST)  # they are played from the end
             while deck:
-                hand = [deck.pop()]
-                if deck and self._lots.random() < _TOGETHER and deck[-1].family != hand[0].family:
-                    hand.append(deck.pop())
-                await asyncio.gather(*map(self.inject, hand))
+                await asyncio.gather(*map(self.inject, self._hand(deck)))
                 await self._rest()
+
+    def _hand(self, deck: list[Fault]) -> Sequence[Fault]:
+        """Take the next fault off the deck, and others that hit something else."""
+        hand = [deck.pop()]
+        while len(hand) < _AT_ONCE and self._lots.random() < _TOGETHER:
+            hit = {(fault.family, fault.heals) for fault in hand}
+            others = [n for n, fault in enumerate(deck) if (fault.family, fault.heals) not in hit]
+            if not others:
+                break
+            hand.append(deck.pop(others[-1]))
+        return hand
 
     async def inject(self, fault: Fault) -> Outcome:
         """Break one thing, undo it, and write both down."""

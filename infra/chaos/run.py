@@ -26,10 +26,14 @@ from infra.chaos.versions import versions
 from infra.chaos.watcher import Watcher
 from infra.chaos.workload import Workload
 from infra.chaos.world import Size, World, opened
+from projections.catalog import VIEWS
 
 WARM_S: Final = 45.0
 DRAIN_S: Final = 180.0
 _TELL_EVERY_S: Final = 5.0
+_FOLDING: Final = 3
+"""Views that are folded again at a time."""
+
 
 Tell = Callable[[str], None]
 
@@ -179,15 +183,23 @@ async def _play(nemesis: Nemesis, workload: Workload, plan: Plan) -> None:
 async def _read(world: World, folder: Path, tell: Tell) -> None:
     """Fold every view again, and write down all that the database holds."""
     tell("folding every view again")
-    asked = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "infra.cli", "projection", "verify", "--json"),
-        env={**os.environ, "TASKLOOM_DB__DSN": world.dsn},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await asked.communicate()
-    rebuilt: Sequence[Mapping[str, Any]] = orjson.loads(out) if out else []
+    free = asyncio.Semaphore(_FOLDING)
+
+    async def verify(view: str) -> Sequence[Mapping[str, Any]]:
+        async with free:
+            asked = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "infra.cli", "projection", "verify", view, "--json"),
+                env={**os.environ, "TASKLOOM_DB__DSN": world.dsn},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            out, _ = await asked.communicate()
+        verdicts: Sequence[Mapping[str, Any]] = orjson.loads(out) if out else []
+        return verdicts or [{"view": view, "rows": 0, "different": 1, "examples": "no answer"}]
+
+    answers = await asyncio.gather(*(verify(view.name) for view in VIEWS))
+    rebuilt = [one for verdicts in answers for one in verdicts]
     world.history.write("rebuilt", "views", verdicts=rebuilt)
     await asyncio.to_thread(evidence.gather, folder, world.dsn, rebuilt)
 

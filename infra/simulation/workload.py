@@ -37,6 +37,9 @@ from infra.simulation.world import SimulatedClock, drawn
 _PATIENCE = 3.0
 """Seconds a user waits for an answer before asking again."""
 
+_LOOKS = 20
+"""How often somebody looks whether a run goes on."""
+
 _PRIORITIES: Sequence[Priority] = ("critical", "high", "normal", "low")
 
 
@@ -207,22 +210,31 @@ class Users:
             case "none":
                 pass
             case "rest":
-                await self.insist(RunPauseRequested(run_id=run_id), f"{run_id}/pause")
+                await self.insist(RunPauseRequested(run_id=run_id), f"{run_id}/steer/pause")
                 await asyncio.sleep(2.0)
-                await self.insist(RunResumeRequested(run_id=run_id), f"{run_id}/resume")
+                await self._resume(run_id)
             case "skip":
                 skip = TaskSkipRequested(run_id=run_id, task_id=task_id)
-                await self.insist(skip, f"{run_id}/skip")
+                await self.insist(skip, f"{run_id}/steer/skip")
             case "retry":
                 retry = TaskRetryRequested(run_id=run_id, task_id=task_id)
                 await asyncio.sleep(6.0)
-                await self.insist(retry, f"{run_id}/retry")
+                await self.insist(retry, f"{run_id}/steer/retry")
             case "roll back":
-                await self.insist(RunPauseRequested(run_id=run_id), f"{run_id}/pause")
+                await self.insist(RunPauseRequested(run_id=run_id), f"{run_id}/steer/pause")
                 await asyncio.sleep(1.0)
                 back = RunRollbackRequested(run_id=run_id, checkpoint="checkpoint_001")
-                await self.insist(back, f"{run_id}/back")
-                await self.insist(RunResumeRequested(run_id=run_id), f"{run_id}/resume")
+                await self.insist(back, f"{run_id}/steer/back")
+                await self._resume(run_id)
+
+    async def _resume(self, run_id: str) -> None:
+        """Have a run go on, and look after it: a late pause may be heard after the resumption."""
+        for number in range(_LOOKS):
+            resume = RunResumeRequested(run_id=run_id)
+            await self.insist(resume, f"{run_id}/steer/resume/{number}")
+            await asyncio.sleep(4.0)
+            if run_id in self.around.database.ended:
+                return
 
     async def insist(self, body: AnyReport, name: str) -> None:
         """Say something until it is answered; whoever gets no answer says it again."""

@@ -44,11 +44,11 @@ def promises(
     promised: Sequence[Acknowledged], events: Sequence[Recorded[Event]]
 ) -> Iterator[Violation]:
     """Find answers that the log does not keep."""
-    by_id = {event.id: event for event in events}
+    by_place = {(event.id, event.position): event for event in events}
     for one in promised:
         for told in one.outcome.events:
-            kept = by_id.get(told.id)
-            if kept is None or kept.event != told.event or kept.position != told.position:
+            kept = by_place.get((told.id, told.position))
+            if kept is None or kept.event != told.event:
                 yield Violation(
                     "I1", f"{one.report.id} was promised {told.type}, and it is not kept"
                 )
@@ -104,9 +104,14 @@ def _may_be_repeated(event: Recorded[Event]) -> bool:
     """Tell whether an event changes nothing when it is recorded again.
 
     No state remembers what was ignored; and an agent may come back as it was, so that its first
-    hello is taken for another one when it is delivered again after its goodbye.
+    hello is taken for another one when it is delivered again after its goodbye. What a person has
+    asked for is done again when it is heard again after the opposite: pause, resume, late pause.
     """
-    return isinstance(event.event, ReportIgnored) or event.stream.startswith("agent:")
+    return (
+        isinstance(event.event, ReportIgnored)
+        or event.stream.startswith("agent:")
+        or "/steer/" in (event.causation_id or "")
+    )
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ ONCE_BROKEN = (
     111,  # an agent was told to stop while it reported its start, and kept its place for ever
     128,  # an agent that came back under its name repeated an external effect
     185,
+    719,  # a pause was heard again after the run had been resumed
     529,  # a hello that came again after its goodbye
 )
 

@@ -37,3 +37,15 @@ class DatabaseSilent(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the database does not answer; ask again")
+
+
+class ViewsMissing(Unavailable):
+    """The views have never been made, or not in the version that this code reads."""
+
+    code = "views-missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the views are not there yet: the projector and the coordinator make them when they"
+            " start; ask again"
+        )

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
-from api.errors import DatabaseSilent
+from api.errors import DatabaseSilent, ViewsMissing
 from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
 from domain.errors import Conflict, NotFound, Refused, TaskloomError, Unavailable
 
@@ -108,6 +108,7 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for silent in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
         app.add_exception_handler(silent, _silent)
+    app.add_exception_handler(psycopg.errors.UndefinedTable, _missing)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -151,6 +152,11 @@ async def _http(request: Request, error: Exception) -> Response:
 async def _silent(request: Request, error: Exception) -> Response:
     log.warning("api.database_silent", path=request.url.path, why=str(error))
     return problem_of(DatabaseSilent())
+
+
+async def _missing(request: Request, error: Exception) -> Response:
+    log.warning("api.views_missing", path=request.url.path, why=str(error))
+    return problem_of(ViewsMissing())
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

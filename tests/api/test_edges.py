@@ -136,6 +136,14 @@ async def test_the_status_tells_of_components_and_views(system: System) -> None:
     assert (await system.http.get("/readyz")).status_code == 200
 
 
+async def test_before_the_views_are_made_nobody_is_blamed(system: System) -> None:
+    async with system.pool.connection() as connection:
+        await connection.execute("drop table views.agents_1")
+    missing = await system.http.get("/api/v1/agents")
+    assert (missing.status_code, missing.json()["code"]) == (503, "views-missing")
+    assert missing.headers["retry-after"] == "1"
+
+
 async def test_a_view_that_stopped_is_reported(system: System) -> None:
     created = await system.http.post(CREATE, json={"goal": GOAL, "task_graph": GRAPH})
     assert created.status_code == 201  # so that the views are followed by now

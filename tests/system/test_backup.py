@@ -31,7 +31,8 @@ def test_a_backup_stands_by_and_takes_over(tmp_path: Path, database: str, vhost_
     with running(tmp_path, database, vhost_url, env=env) as stack:
         for name, options in (("backup", ("--backup",)), ("first", ())):
             stack.start(name, "agent", "agents.workers.noop", "--id", name, *options)
-        stack.until(lambda: len(stack.ask("/agents")["agents"]) == 2, "both are there")
+        stack.until(lambda: stack.count("agent.registered") == 2, "both have registered")
+        stack.until(stack.is_shown, "the views are where the log is")
         shown = {one["agent_id"]: one["backup"] for one in stack.ask("/agents")["agents"]}
         assert shown == {"first": False, "backup": True}
         for _ in range(3):

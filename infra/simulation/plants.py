@@ -13,11 +13,10 @@ from typing import Any, Final
 from agents.kit.carrier import Carrier
 from agents.kit.ended import Ended
 from agents.kit.held import Held
-from bus import holders, leases, relay
+from bus import leases, relay
 from bus.follower import Follower
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
-from bus.orders import TaskGrant
 from bus.owed import OwedWork
 from bus.ports import StreamMoved
 from bus.recorder import Outcome, Recorder
@@ -219,16 +218,6 @@ def _keep_early(self: Any, group: Any) -> Mapping[str, Any]:
     return changed
 
 
-def _poisoned_group(self: Any, group: Any) -> Mapping[str, Any]:
-    changed: Mapping[str, Any] = _decide_all(self, group)
-    refusal = next((said.refusal for said in group if said.refusal is not None), None)
-    if refusal is None:
-        return changed
-    for said in group:
-        said.events, said.refusal = [], refusal
-    return {}
-
-
 async def _look_away(self: Any) -> None:
     del self
 
@@ -281,22 +270,6 @@ def _always_room(self: Any, agent_type: Any) -> bool:
 async def _claim_nothing(self: Any, recorded: Any, held: Any) -> None:
     del self, recorded
     held.state = "running"
-
-
-def _obey_anybody(self: Any, order: Any) -> None:
-    held = self._held.get((order.run_id, order.task_id, order.epoch))
-    if held is None:
-        return
-    if order.type == "task.grant":
-        held.granted.set()
-    else:
-        held.stop()
-
-
-def _grant_anybody(attempt: Any, held: Any) -> TaskGrant:
-    del attempt
-    task = held.task
-    return TaskGrant(run_id=task.run_id, task_id=task.task_id, epoch=task.epoch)
 
 
 def _never_rest(self: Any) -> Any:
@@ -384,12 +357,6 @@ PLANTS: Final[Sequence[Plant]] = (
         planted=_swap((Carrier, "_claim", _claim_nothing)),
     ),
     Plant(
-        name="grant-to-any-start",
-        what="an effect is granted to whoever bears the name of the agent that has claimed it",
-        expected=frozenset({"I7"}),
-        planted=_swap((Carrier, "obey", _obey_anybody), (holders, "_answer", _grant_anybody)),
-    ),
-    Plant(
         name="never-rests",
         what="a run that was paused goes on dispatching",
         expected=frozenset({"I6"}),
@@ -448,12 +415,6 @@ PLANTS: Final[Sequence[Plant]] = (
         what="what leads to no event is answered from memory alone",
         expected=frozenset({"I1", "I11", "I12"}),
         planted=_swap((States, "forget_outdated", _never_look)),
-    ),
-    Plant(
-        name="poisoned-group",
-        what="one refused report refuses its neighbours",
-        expected=frozenset({"I1", "I12"}),
-        planted=_swap((Recorder, "_decide_all", _poisoned_group)),
     ),
     Plant(
         name="owed-never-sent",

@@ -6,7 +6,7 @@ copies of it can be falsified to see whether the judge notices.
 
 import gzip
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +76,7 @@ def gather(folder: Path, dsn: str, rebuilt: Sequence[Mapping[str, Any]]) -> None
         letters = connection.execute("select message_id, reason, body from dead_letters").fetchall()
     with gzip.open(folder / _EVENTS, "wb", compresslevel=1) as file:
         for event in events:
-            file.write(orjson.dumps(asdict(event), option=orjson.OPT_APPEND_NEWLINE))
+            file.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
     shown = {
         "runs": views.runs,
         "tasks": [[*key, *row] for key, row in views.tasks.items()],

@@ -120,8 +120,6 @@ def shown(case: Case) -> Iterator[str]:
         for one in case.evidence.rebuilt
         if one.different
     )
-    if not case.evidence.rebuilt:
-        yield "no view was folded again"
 
 
 def buried(case: Case) -> Iterator[str]:

@@ -22,6 +22,7 @@ from domain.deciders import ForeignReport, decider_of
 from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report, derived_id
+from domain.steering import body_of
 
 log = structlog.get_logger(__name__)
 
@@ -198,7 +199,7 @@ class Recorder:
             if type(report.body) not in decider.reports:
                 raise ForeignReport(report.body.type, report.stream)  # noqa: TRY301 # as the rules would
             events: Sequence[Event]
-            events, state = decider.advance(current.state, report.body, now)
+            events, state = decider.advance(current.state, body_of(report), now)
         except Refused as refusal:
             said.refusal = refusal
             return

@@ -118,6 +118,9 @@ class Run:
     checkpoints: tuple[Checkpoint, ...] = ()
     """The latest ones, the last at the end."""
 
+    granted: tuple[str, ...] = ()
+    """What named the latest wishes of people that were granted, the last at the end."""
+
     @property
     def is_over(self) -> bool:
         """Whether nothing can happen to it any more, unless a person reopens it."""

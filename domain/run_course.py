@@ -14,7 +14,6 @@ from domain.run import ENDED, Run
 from domain.run_events import (
     Deadlines,
     ReplanRequested,
-    RunCancelled,
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -106,11 +105,6 @@ class Course:
             if not line:
                 return
             self.tell(dispatched(self.run, first_of(line), self.now))
-
-
-def cancelled(run: Run, reason: str) -> RunCancelled:
-    """Return the end of a run that was cancelled."""
-    return RunCancelled(run_id=run.id, plan_id=run.plan_id, kind=run.kind, reason=reason)
 
 
 def dispatched(run: Run, task_id: str, now: datetime) -> TaskDispatched:

@@ -54,6 +54,8 @@ def advance(
     if run is None:
         raise UnknownRun(report.run_id)
     if isinstance(report, SteeringReport):
+        if report.request in run.granted:
+            return [], run  # what was heard once may come again after its opposite
         course = Course(run, now)
         steer(course, report)
         return course.events, course.run

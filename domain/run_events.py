@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from domain.run_options import RunOptions
-from domain.steering import RunRolledBack, SteeringEvent, SteeringReport, TaskReopened
+from domain.steering import Request, RunRolledBack, SteeringEvent, SteeringReport, TaskReopened
 from domain.tasks import Effect, Seconds, Task
 from domain.values import (
     Action,
@@ -204,6 +204,7 @@ class TaskSkipped(Value):
     """Where it stood before."""
 
     reason: Text = ""
+    request: Request = ""
 
     @property
     def is_waived(self) -> bool:
@@ -278,6 +279,7 @@ class RunCancelled(Value):
     plan_id: PlanId | None
     kind: RunKind
     reason: Text
+    request: Request = ""
 
 
 TaskReport = TaskStarted | TaskCompleted | TaskFailed | TaskLost | TaskTimedOut | TaskStopped

@@ -37,10 +37,14 @@ from domain.steering import (
 from domain.tasks import Task
 from domain.teams import TEAMS
 
+_Granted = RunPaused | RunResumed | RunRolledBack | TaskReopened | TaskSkipped | RunCancelled
 _WholeRunEvent = RunExtended | RunCompleted | RunFailed | RunCancelled | SteeringEvent
 
 MOST_CHECKPOINTS = 100
 """The oldest ones are forgotten."""
+
+MOST_GRANTED = 100
+"""A wish that is heard again after so many others would be granted again."""
 
 
 def evolve(run: Run | None, event: RunEvent) -> Run:
@@ -63,7 +67,7 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             lost = changed(was, status="lost", losses=was.losses + 1, ended=(epoch, agent_id))
             return _enqueue(_with(run, task_id, lost), [task_id])
         case TaskSkipped():
-            return _skip(run, event)
+            return _skip(_remember(run, event), event)
         case TaskCancelled(task_id=task_id):
             cancelled = changed(run.states[task_id], status="cancelled")
             return _end_badly(run, task_id, cancelled)
@@ -76,6 +80,8 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
 
 
 def _move(run: Run, event: _WholeRunEvent) -> Run:
+    if isinstance(event, _Granted):
+        run = _remember(run, event)
     match event:
         case RunExtended(tasks=tasks):
             return _extend(run, tasks)
@@ -99,6 +105,13 @@ def _move(run: Run, event: _WholeRunEvent) -> Run:
             return changed(run, status="cancelled")
         case _:
             assert_never(event)
+
+
+def _remember(run: Run, event: _Granted) -> Run:
+    """Return the run that knows which wish it has granted, where the event follows from one."""
+    if not event.request or event.request in run.granted:
+        return run
+    return changed(run, granted=(*run.granted, event.request)[-MOST_GRANTED:])
 
 
 def _begin(event: RunStarted) -> Run:

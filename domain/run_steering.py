@@ -5,8 +5,8 @@ from typing import assert_never
 
 from domain.errors import CannotSteer, UnknownCheckpoint, UnknownTask
 from domain.run import ENDED, IN_FLIGHT, Checkpoint, Run, TaskState
-from domain.run_course import Course, cancelled
-from domain.run_events import RunEvent, TaskSkipped
+from domain.run_course import Course
+from domain.run_events import RunCancelled, RunEvent, TaskSkipped
 from domain.steering import (
     RunCancelRequested,
     RunCheckpointed,
@@ -31,12 +31,12 @@ def steer(course: Course, report: SteeringReport) -> Sequence[RunEvent]:
         Refused: It cannot be done as the run stands; the message says why.
     """
     match report:
-        case RunCancelRequested(reason=reason):
-            return _cancel(course, reason)
-        case RunPauseRequested(reason=reason):
-            return _pause(course, reason)
+        case RunCancelRequested():
+            return _cancel(course, report)
+        case RunPauseRequested():
+            return _pause(course, report)
         case RunResumeRequested():
-            return _resume(course)
+            return _resume(course, report)
         case RunRollbackRequested():
             return _roll_back(course, report)
         case TaskRetryRequested():
@@ -66,16 +66,25 @@ def _mark(course: Course) -> str:
     return checkpoint
 
 
-def _cancel(course: Course, reason: str) -> Sequence[RunEvent]:
-    if not course.run.is_over:
-        if not TEAMS[course.run.kind].grows:
+def _cancel(course: Course, report: RunCancelRequested) -> Sequence[RunEvent]:
+    run = course.run
+    if not run.is_over:
+        if not TEAMS[run.kind].grows:
             _mark(course)  # so that the cancellation can be undone
         course.cancel_rest()
-        course.tell(cancelled(course.run, reason))
+        course.tell(
+            RunCancelled(
+                run_id=run.id,
+                plan_id=run.plan_id,
+                kind=run.kind,
+                reason=report.reason,
+                request=report.request,
+            )
+        )
     return course.events
 
 
-def _pause(course: Course, reason: str) -> Sequence[RunEvent]:
+def _pause(course: Course, report: RunPauseRequested) -> Sequence[RunEvent]:
     run = course.run
     if run.is_over:
         raise CannotSteer(f"run {run.id} is {run.status}: there is nothing to pause")
@@ -87,24 +96,25 @@ def _pause(course: Course, reason: str) -> Sequence[RunEvent]:
                 plan_id=run.plan_id,
                 kind=run.kind,
                 checkpoint=checkpoint,
-                reason=reason,
+                reason=report.reason,
+                request=report.request,
             )
         )
     return course.events
 
 
-def _resume(course: Course) -> Sequence[RunEvent]:
+def _resume(course: Course, report: RunResumeRequested) -> Sequence[RunEvent]:
     run = course.run
     if run.is_over:
         raise CannotSteer(
             f"run {run.id} is {run.status}; roll it back to a checkpoint, or retry a task of it"
         )
     if run.status == "paused":
-        _tell_resumed(course)
+        _tell_resumed(course, report)
     return course.go_on()
 
 
-def _tell_resumed(course: Course) -> None:
+def _tell_resumed(course: Course, report: SteeringReport) -> None:
     run = course.run
     is_paused = run.status == "paused"
     course.tell(
@@ -113,6 +123,7 @@ def _tell_resumed(course: Course) -> None:
             plan_id=run.plan_id,
             kind=run.kind,
             checkpoint=run.checkpoints[-1].id if is_paused and run.checkpoints else None,
+            request=report.request,
         )
     )
 
@@ -137,6 +148,7 @@ def _roll_back(course: Course, report: RunRollbackRequested) -> Sequence[RunEven
                 kind=run.kind,
                 checkpoint=checkpoint.id,
                 reason=report.reason,
+                request=report.request,
                 tasks=undone,
                 completed=sum(
                     state.status == "completed" and not _is_after(state, checkpoint)
@@ -167,7 +179,7 @@ def _retry(course: Course, report: TaskRetryRequested) -> Sequence[RunEvent]:
                 f"task {task_id} needs {need}, which is {run.states[need].status};"
                 " retry or skip that one"
             )
-    _reopen(course, task_id, (task_id, *_behind(run, task_id)), report.reason)
+    _reopen(course, report, (task_id, *_behind(run, task_id)))
     return course.go_on()
 
 
@@ -180,13 +192,18 @@ def _skip(course: Course, report: TaskSkipRequested) -> Sequence[RunEvent]:
         raise CannotSteer(f"task {task_id} is completed: there is nothing to skip")
     _check_open(run, task_id, state)
     skipped = TaskSkipped(
-        run_id=run.id, task_id=task_id, because=None, was=state.status, reason=report.reason
+        run_id=run.id,
+        task_id=task_id,
+        because=None,
+        was=state.status,
+        reason=report.reason,
+        request=report.request,
     )
     if behind := _behind(run, task_id):
-        _reopen(course, task_id, behind, report.reason)
+        _reopen(course, report, behind)
     course.tell(skipped)
     if course.run.is_over:
-        _tell_resumed(course)
+        _tell_resumed(course, report)
     return course.go_on()
 
 
@@ -216,20 +233,23 @@ def _is_after(state: TaskState, checkpoint: Checkpoint) -> bool:
     return state.status != "pending" or state.failures > 0
 
 
-def _reopen(course: Course, task_id: str, names: Sequence[str], reason: str) -> None:
+def _reopen(
+    course: Course, report: TaskRetryRequested | TaskSkipRequested, names: Sequence[str]
+) -> None:
     states = course.run.states
     course.tell(
         TaskReopened(
             run_id=course.run.id,
-            task_id=task_id,
+            task_id=report.task_id,
             tasks=tuple(sorted(names)),
             failed=sum(states[name].status == "failed" for name in names),
             cancelled=sum(states[name].status == "cancelled" for name in names),
-            reason=reason,
+            reason=report.reason,
+            request=report.request,
         )
     )
     if course.run.is_over:
-        _tell_resumed(course)
+        _tell_resumed(course, report)
 
 
 def _behind(run: Run, task_id: str) -> tuple[str, ...]:

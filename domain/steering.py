@@ -1,62 +1,69 @@
 """How a person steers a run that is alive: what can be asked, and what is recorded of it."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, StringConstraints
 
+from domain.recorded import Report
 from domain.values import PlanId, RunId, RunKind, TaskId, Text, Value
 
 CheckpointId = Annotated[str, StringConstraints(pattern=r"^checkpoint_[0-9]{3,9}$")]
 """A moment of a run that it can be rolled back to."""
 
+Request = Annotated[str, StringConstraints(max_length=200)]
+"""Names one wish of a person: however often it is heard, it is granted once."""
 
-class RunCancelRequested(Value):
+
+AnyValue = TypeVar("AnyValue", bound=Value)
+
+
+class _Wish(Value):
+    run_id: RunId
+    request: Request = ""
+    """What names the wish; the id of its message, where it is left out."""
+
+
+class RunCancelRequested(_Wish):
     """A run is to stop where it is."""
 
     type: Literal["run.cancel_requested"] = "run.cancel_requested"
-    run_id: RunId
     reason: Text = ""
 
 
-class RunPauseRequested(Value):
+class RunPauseRequested(_Wish):
     """A run is to dispatch nothing new."""
 
     type: Literal["run.pause_requested"] = "run.pause_requested"
-    run_id: RunId
     reason: Text = ""
 
 
-class RunResumeRequested(Value):
+class RunResumeRequested(_Wish):
     """A paused run is to go on."""
 
     type: Literal["run.resume_requested"] = "run.resume_requested"
-    run_id: RunId
 
 
-class RunRollbackRequested(Value):
+class RunRollbackRequested(_Wish):
     """Whatever a run has done since a checkpoint is to be done again."""
 
     type: Literal["run.rollback_requested"] = "run.rollback_requested"
-    run_id: RunId
     checkpoint: CheckpointId
     reason: Text = ""
 
 
-class TaskRetryRequested(Value):
+class TaskRetryRequested(_Wish):
     """A task that did not end well is to be tried once more, and what was skipped for it."""
 
     type: Literal["task.retry_requested"] = "task.retry_requested"
-    run_id: RunId
     task_id: TaskId
     reason: Text = ""
 
 
-class TaskSkipRequested(Value):
+class TaskSkipRequested(_Wish):
     """A task need not be done: what needs it is to go on without its result."""
 
     type: Literal["task.skip_requested"] = "task.skip_requested"
-    run_id: RunId
     task_id: TaskId
     reason: Text = ""
 
@@ -81,6 +88,7 @@ class RunPaused(Value):
     kind: RunKind
     checkpoint: CheckpointId
     reason: Text
+    request: Request = ""
 
 
 class RunResumed(Value):
@@ -92,6 +100,7 @@ class RunResumed(Value):
     kind: RunKind
     checkpoint: CheckpointId | None
     """What it goes on from; None where it had ended, and not been rolled back."""
+    request: Request = ""
 
 
 class RunRolledBack(Value):
@@ -111,6 +120,7 @@ class RunRolledBack(Value):
 
     skipped: Annotated[int, Field(ge=0)]
     """How many stay skipped, because a person said so."""
+    request: Request = ""
 
 
 class TaskReopened(Value):
@@ -132,6 +142,7 @@ class TaskReopened(Value):
     """How many of them had been cancelled; the others were skipped."""
 
     reason: Text
+    request: Request = ""
 
 
 SteeringReport = (
@@ -143,3 +154,11 @@ SteeringReport = (
     | TaskSkipRequested
 )
 SteeringEvent = RunCheckpointed | RunPaused | RunResumed | RunRolledBack | TaskReopened
+
+
+def body_of(report: Report[AnyValue]) -> AnyValue:
+    """Return what a report says; a wish without a name is named by its report's id."""
+    body = report.body
+    if isinstance(body, _Wish) and not body.request:
+        return body.model_copy(update={"request": report.id})
+    return body

@@ -16,7 +16,7 @@ from domain.policies import AnyReport
 from domain.recorded import Report, derived_id
 from domain.steering import RunCancelRequested
 from infra.store.store import DatabaseUnavailable, PostgresStore
-from tests.support.making import RUN_ID, completed, requested, task
+from tests.support.making import RUN_ID, completed, pause, requested, resume, task
 from tests.support.memory_store import MemoryStore
 from tests.support.recorders import recording
 from tests.support.recording import a_life, hello, said, status
@@ -100,6 +100,23 @@ async def test_the_reports_of_a_group_build_on_each_other(store: WatchedStore) -
     versions = [each.version for each in outcomes if isinstance(each, Outcome)]
     assert versions == [1, 2, 2, 3]
     assert store.appends == [3]
+
+
+async def test_a_wish_that_comes_again_after_its_opposite_is_not_granted_again(
+    store: WatchedStore,
+) -> None:
+    pausing, resuming = said(pause(), report_id="p"), said(resume(), report_id="r")
+    async with recording(store) as recorder:
+        await say(recorder, said(requested(task("a")), report_id="run"))
+        _, first, again = await say(recorder, pausing, resuming, pausing)
+        later = await recorder.record(pausing)
+        other = await recorder.record(said(pause(), report_id="q"))
+    assert isinstance(first, Outcome)
+    assert isinstance(again, Outcome)
+    assert first.events
+    assert not again.events
+    assert not later.events
+    assert [event.type for event in other.events] == ["run.checkpointed", "run.paused"]
 
 
 async def test_a_refusal_does_not_touch_its_neighbours(store: WatchedStore) -> None:

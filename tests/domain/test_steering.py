@@ -22,6 +22,7 @@ from domain.steering import (
     RunPaused,
     RunResumed,
     RunRolledBack,
+    SteeringReport,
     TaskReopened,
 )
 from domain.teams import DECOMPOSE
@@ -107,6 +108,25 @@ def types_after(*reports: RunReport) -> list[str]:
 def test_a_pause_marks_a_checkpoint() -> None:
     past = after(CHAIN, completed("a"))
     given(*past).when(pause("lunch")).then(checkpointed(done=1), paused(reason="lunch"))
+
+
+@pytest.mark.parametrize(
+    ("past", "wish", "opposite"),
+    [
+        ([CHAIN], pause(), resume()),
+        ([CHAIN, pause()], resume(), pause()),
+        ([CHAIN, pause()], cancel(), roll_back()),
+        ([CHAIN, pause(), resume()], roll_back(), resume()),
+        ([CHAIN, pause(), resume(), FAILED_A], retry("a"), roll_back()),
+        ([CHAIN, pause(), resume()], skip("a"), roll_back()),
+    ],
+)
+def test_a_wish_is_granted_once_even_after_its_opposite(
+    past: list[RunReport], wish: SteeringReport, opposite: SteeringReport
+) -> None:
+    named = wish.model_copy(update={"request": "w"})
+    given(*after(*past)).when(wish).then_some()
+    given(*after(*past, named, opposite)).when(named).then()
 
 
 def test_a_paused_run_holds_what_becomes_ready() -> None:

@@ -47,6 +47,9 @@ class When:
     def then(self, *expected: Event) -> None:
         assert (list(self.events), self.refusal) == (list(expected), None)
 
+    def then_some(self) -> None:
+        assert self.events, self.refusal
+
     def then_types(self, *expected: str) -> None:
         assert ([event.type for event in self.events], self.refusal) == (list(expected), None)
 

@@ -104,14 +104,9 @@ def _may_be_repeated(event: Recorded[Event]) -> bool:
     """Tell whether an event changes nothing when it is recorded again.
 
     No state remembers what was ignored; and an agent may come back as it was, so that its first
-    hello is taken for another one when it is delivered again after its goodbye. What a person has
-    asked for is done again when it is heard again after the opposite: pause, resume, late pause.
+    hello is taken for another one when it is delivered again after its goodbye.
     """
-    return (
-        isinstance(event.event, ReportIgnored)
-        or event.stream.startswith("agent:")
-        or "/steer/" in (event.causation_id or "")
-    )
+    return isinstance(event.event, ReportIgnored) or event.stream.startswith("agent:")
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ ONCE_BROKEN = (
     128,  # an agent that came back under its name repeated an external effect
     185,
     719,  # a pause was heard again after the run had been resumed
+    2923,  # and a cancellation, after the run had been rolled back
     529,  # a hello that came again after its goodbye
 )
 

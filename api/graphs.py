@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from api.durations import human
-from domain.schedule import critical_path
+from domain.scheduling.critical_path import critical_path
 from domain.tasks import Effect, RetryPolicy, Task
 
 WIDTH, HEIGHT = 180, 48

@@ -20,7 +20,7 @@ from domain.plan import (
 )
 from domain.policies import Event
 from domain.recorded import Recorded
-from domain.schedule import critical_path
+from domain.scheduling.critical_path import critical_path
 from domain.values import JsonObject, Priority
 from projections.table import Connection
 from projections.view import Key, View

@@ -9,7 +9,7 @@ from agents.planners.proposals import DomainPlan
 from agents.planners.scope import Scope, scope_of
 from agents.reading import result, shaped
 from domain.errors import BadGraph
-from domain.schedule import critical_path
+from domain.scheduling.critical_path import critical_path
 from domain.values import JsonObject
 
 TITLES = {

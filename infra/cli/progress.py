@@ -20,7 +20,7 @@ from domain.run_events import (
     TaskSkipped,
     TaskStarted,
 )
-from domain.schedule import CriticalPath, critical_path
+from domain.scheduling.critical_path import CriticalPath, critical_path
 from domain.steering import RunRolledBack, TaskReopened
 from domain.values import AgentType, JsonObject, TaskStatus
 

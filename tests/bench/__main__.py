@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from domain.graph import check
-from domain.schedule import critical_path
+from domain.scheduling.critical_path import critical_path
 from tests.bench import floor, latency, ours
 from tests.bench.peers import with_celery
 from tests.support.databases import fresh_database

@@ -12,7 +12,7 @@ from agents.agent import CannotBeDone
 from agents.planners.scope import scope_of
 from domain.goals import Constraints, Goal, Options
 from domain.graph import check
-from domain.schedule import critical_path
+from domain.scheduling.critical_path import critical_path
 from domain.values import JsonObject
 from tests.agents.carrying import WORKERS, carried_out, planned, tasks_of, work
 

@@ -10,7 +10,7 @@ import pytest
 
 from agents.agent import CannotBeDone
 from domain.goals import Constraints, Goal, Options
-from domain.schedule import critical_path
+from domain.scheduling.critical_path import critical_path
 from domain.tasks import Task
 from tests.agents.carrying import PLANNERS, planned, tasks_of, work
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.graph import check
-from domain.schedule import critical_path
+from domain.scheduling.critical_path import critical_path
 from infra.cli.formats import wfcommons
 from infra.cli.formats.files import NotUnderstood, read
 

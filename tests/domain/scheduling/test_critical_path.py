@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from domain.errors import CyclicGraph
-from domain.schedule import critical_path
+from domain.scheduling.critical_path import critical_path
 from domain.tasks import Task
 from tests.support.graphs import acyclic
 from tests.support.making import task
@@ -48,6 +48,7 @@ def test_a_house_is_built_along_its_longest_path() -> None:
     garden = plan.timings["garden"]
     assert (garden.earliest_start, garden.earliest_finish) == (3, 5)
     assert (garden.latest_start, garden.latest_finish, garden.slack) == (10, 12, 7)
+    assert (garden.free_slack, plan.timings["dig"].free_slack) == (7, 0)
     assert plan.parallelization_ratio == pytest.approx(2 / 15)
 
 
@@ -131,3 +132,23 @@ def test_a_task_may_slip_by_its_slack_and_no_further(tasks: tuple[Task, ...]) ->
 
         assert slipped(slack) == plan.makespan
         assert slipped(slack + timedelta(seconds=1)) == plan.makespan + 1
+
+
+@given(acyclic(most=7))
+def test_a_task_may_slip_by_its_free_slack_without_moving_another_one(
+    tasks: tuple[Task, ...],
+) -> None:
+    plan = critical_path(tasks)
+    for each in tasks:
+        own = plan.timings[each.id]
+
+        def moved(by: float, late: Task = each) -> bool:
+            longer = late.model_copy(update={"duration": late.duration + timedelta(seconds=by)})
+            slipped = critical_path([longer if t is late else t for t in tasks])
+            return slipped.makespan > plan.makespan or any(
+                slipped.timings[t.id].earliest_start > plan.timings[t.id].earliest_start
+                for t in tasks
+            )
+
+        assert not moved(own.free_slack)
+        assert moved(own.free_slack + 1)

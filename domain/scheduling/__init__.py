@@ -1,0 +1,1 @@
+"""When tasks run: the critical path, and schedules with a limited number of agents."""

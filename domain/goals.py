@@ -1,11 +1,19 @@
 """A goal: what a user wants, and how it may be pursued."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from domain.run_options import Parallelization, RunOptions
+from domain.tasks import Gather
 from domain.values import JsonObject, Name, Priority, Text, Value
+
+Planning = Literal["scatter", "pipeline"]
+"""Who plans when.
+
+``scatter``   all domains at once, and each knows the goal alone
+``pipeline``  one domain after the other, and each knows what the earlier ones propose
+"""
 
 
 class Constraints(Value):
@@ -41,3 +49,13 @@ class Options(Value):
     parallelization: Parallelization = "balanced"
     execution: RunOptions | None = None
     """How its runs are carried out, where the two above do not say enough."""
+
+    planning: Planning = "scatter"
+    gather: Gather = Gather()
+    """How many of the scattered domains have to answer before their plans are linked."""
+
+    @model_validator(mode="after")
+    def _gathers_what_it_scatters(self) -> Self:
+        if self.planning == "pipeline" and self.gather.rule != "all":
+            raise ValueError("a pipeline needs every domain: gather belongs to planning scatter")
+        return self

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.errors import Refused
+from domain.gathering import after_answer
 from domain.graph import check
 from domain.run import NOBODY, Run, TaskState, attempt_name
 from domain.run_course import Course, check_weight
@@ -85,6 +86,7 @@ def _complete(course: Course, task: Task, report: TaskCompleted) -> Sequence[Run
         course.tell(report)
         _grow(course, task.id, report.result)
         followers = course.run.after.get(task.id, ())
+        course.tell(*after_answer(course.run, followers))
         check_weight(course.run, [n for n in followers if course.run.states[n].is_ready])
     except Refused as refusal:
         # As if the result had not been told: the attempt has failed with it.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from domain.errors import TooHeavy
+from domain.gathering import after_failure
 from domain.graph import downstream
 from domain.persistent import PersistentQueue, first_of, rest_of
 from domain.run import ENDED, Run
@@ -71,6 +72,9 @@ class Course:
     def give_up(self, failed: TaskFailed) -> None:
         """Record a failure that is final, and what the run makes of it."""
         self.tell(failed)
+        if spared := tuple(after_failure(self.run, failed.task_id)):
+            self.tell(*spared)
+            return
         run = self.run
         strategy = run.options.failure_strategy
         if strategy == "replan":

@@ -67,7 +67,7 @@ def advance(
     if _is_repeated(state, report):
         return [], run
     if reason := _why_ignored(state, report):
-        return [_ignored(report, reason)], run
+        return [_ignored(report, reason, is_waived=state.is_waived)], run
     course = Course(run, now)
     hear(course, report)
     return course.events, course.run
@@ -131,7 +131,9 @@ def _why_ignored(state: TaskState, report: TaskReport) -> str:
     return ""
 
 
-def _ignored(report: TaskReport, reason: str) -> ReportIgnored:
+def _ignored(report: TaskReport, reason: str, *, is_waived: bool) -> ReportIgnored:
+    # What was waived is needed by nobody, and done by nobody else: only here it is kept.
+    result = report.result if is_waived and isinstance(report, TaskCompleted) else {}
     return ReportIgnored(
         run_id=report.run_id,
         task_id=report.task_id,
@@ -139,4 +141,5 @@ def _ignored(report: TaskReport, reason: str) -> ReportIgnored:
         agent_id=report.agent_id or "unknown",
         report=report.type,
         reason=reason,
+        result=result,
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from domain.run_options import RunOptions
 from domain.steering import Request, RunRolledBack, SteeringEvent, SteeringReport, TaskReopened
-from domain.tasks import Effect, Seconds, Task
+from domain.tasks import Effect, GatherRule, Seconds, Task
 from domain.values import (
     Action,
     AgentId,
@@ -192,19 +192,21 @@ class TaskLost(Value):
 
 
 class TaskSkipped(Value):
-    """A task will not run: one that it needs did not end well, or a person said so."""
+    """A task will not run: one that it needs did not end well, or nobody waits for it any more."""
 
     type: Literal["task.skipped"] = "task.skipped"
     run_id: RunId
     task_id: TaskId
     because: TaskId | None
-    """The task that did not end well; None where a person said so."""
+    """The task that did not end well; None where a person or a gather rule said so."""
 
     was: TaskStatus = "pending"
     """Where it stood before."""
 
     reason: Text = ""
     request: Request = ""
+    rule: GatherRule | None = None
+    """The gather rule that goes on without it, where no person said so."""
 
     @property
     def is_waived(self) -> bool:
@@ -235,6 +237,19 @@ class ReportIgnored(Value):
     agent_id: AgentId
     report: TaskReportType
     reason: Text
+    result: JsonObject = Field(default_factory=dict)
+    """What it came to, where a gather rule had gone on without it."""
+
+
+class GatherClosed(Value):
+    """A task begins with the inputs that are there: its gather rule goes on without the others."""
+
+    type: Literal["gather.closed"] = "gather.closed"
+    run_id: RunId
+    task_id: TaskId
+    rule: GatherRule
+    answered: tuple[TaskId, ...]
+    missing: tuple[TaskId, ...]
 
 
 class ReplanRequested(Value):
@@ -297,6 +312,7 @@ RunEvent = (
     | TaskCancelled
     | TaskStopped
     | ReportIgnored
+    | GatherClosed
     | ReplanRequested
     | RunCompleted
     | RunFailed

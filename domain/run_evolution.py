@@ -8,6 +8,7 @@ from domain.graph import successors
 from domain.persistent import PersistentMap, PersistentQueue, first_of, rest_of
 from domain.run import ENDED, IN_FLIGHT, Checkpoint, Run, TaskState
 from domain.run_events import (
+    GatherClosed,
     ReplanRequested,
     ReportIgnored,
     RunCancelled,
@@ -73,7 +74,7 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             return _end_badly(run, task_id, cancelled)
         case TaskStopped(task_id=task_id):
             return _with(run, task_id, changed(run.states[task_id], agent_id=""))
-        case TaskTimedOut() | ReportIgnored() | ReplanRequested():
+        case TaskTimedOut() | ReportIgnored() | GatherClosed() | ReplanRequested():
             return run
         case _:
             return _move(run, event)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zlib import crc32
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from domain.values import (
     Action,
@@ -78,6 +78,32 @@ class Timeouts(Value):
     """From its first dispatch until its end, all attempts and pauses between them together."""
 
 
+GatherRule = Literal["all", "quorum", "deadline"]
+"""When a task that gathers the results of others begins.
+
+``all``       when every one is there
+``quorum``    as soon as enough are there
+``deadline``  when every one is there, or has not come in time
+"""
+
+
+class Gather(Value):
+    """How many of its inputs a task begins with."""
+
+    rule: GatherRule = "all"
+    answers: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """The least it begins with; where there are fewer inputs, all of them."""
+
+    seconds: Seconds | None = None
+    """How long each input may take under the rule ``deadline``, all attempts together."""
+
+    @model_validator(mode="after")
+    def _has_its_deadline(self) -> Self:
+        if (self.rule == "deadline") != (self.seconds is not None):
+            raise ValueError("the rule deadline needs seconds, and no other rule has any")
+        return self
+
+
 class Task(Value):
     """A node of a task graph."""
 
@@ -90,6 +116,9 @@ class Task(Value):
     depends_on: tuple[TaskId, ...] = ()
     inputs: dict[Name, TaskId] = Field(default_factory=dict)
     """Results it needs: the name it gives each → the task that produces it, an edge as well."""
+
+    gather: Gather | None = None
+    """How many of its inputs it can begin with, where it does not need all."""
 
     duration: Duration = timedelta(hours=1)
     """How long it is estimated to take."""

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from domain.errors import Refused
 from domain.goals import Goal, Options
-from domain.tasks import Task
+from domain.tasks import Task, Timeouts
 from domain.values import AgentType, JsonObject, Name, RunKind, Value
 
 PLANNER: AgentType = "META_PLANNER"
@@ -81,6 +81,9 @@ _SUB_GOALS = TypeAdapter(Annotated[tuple[SubGoal, ...], Field(max_length=MOST_SU
 def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -> Sequence[Task]:
     """Scatter the sub-goals over their domains, and gather the domains' plans for the synthesis.
 
+    In a pipeline each domain waits for the earlier ones, in the order of the sub-goals, and is
+    given their plans.
+
     Raises:
         MalformedResult: The decomposition is not a list of sub-goals, one for a domain.
     """
@@ -97,19 +100,24 @@ def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -
         raise MalformedResult(
             f"the decomposition needs one sub-goal for each domain; it has {domains}"
         )
-    scattered = [
-        Task(
-            id=f"plan-{sub_goal.domain.lower()}",
-            name=f"Plan {sub_goal.domain}: {sub_goal.title}"[:200],
-            agent=sub_goal.domain,
-            role="planning",
-            action="plan",
-            params=sub_goal.params | tasks[DECOMPOSE].params,
-            depends_on=(DECOMPOSE,),
-            duration=timedelta(seconds=1),
+    options = _options(tasks[DECOMPOSE])
+    scattered: list[Task] = []
+    for sub_goal in sub_goals:
+        earlier = scattered if options.planning == "pipeline" else ()
+        scattered.append(
+            Task(
+                id=f"plan-{sub_goal.domain.lower()}",
+                name=f"Plan {sub_goal.domain}: {sub_goal.title}"[:200],
+                agent=sub_goal.domain,
+                role="planning",
+                action="plan",
+                params=sub_goal.params | tasks[DECOMPOSE].params,
+                depends_on=(DECOMPOSE,),
+                inputs={task.agent: task.id for task in earlier},
+                duration=timedelta(seconds=1),
+                timeouts=Timeouts(total=options.gather.seconds),
+            )
         )
-        for sub_goal in sub_goals
-    ]
     gathered = Task(
         id=SYNTHESIZE,
         name="Link the domains' plans and synthesize one graph",
@@ -118,9 +126,14 @@ def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -
         action=SYNTHESIZE,
         params=tasks[DECOMPOSE].params,
         inputs={task.agent: task.id for task in scattered},
+        gather=None if options.gather.rule == "all" else options.gather,
         duration=timedelta(seconds=1),
     )
     return [*scattered, gathered]
+
+
+def _options(decomposition: Task) -> Options:
+    return Options.model_validate(decomposition.params.get("options", {}))
 
 
 TEAMS: Mapping[RunKind, Team] = {

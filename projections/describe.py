@@ -14,6 +14,7 @@ from domain.plan import (
 )
 from domain.policies import Event
 from domain.run_events import (
+    GatherClosed,
     ReplanRequested,
     ReportIgnored,
     RunCancelled,
@@ -72,6 +73,8 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             return f"{task_id} was lost in attempt {epoch} with {agent_id}{_because(reason)}"
         case TaskSkipped(task_id=task_id, because=str() as because):
             return f"{task_id} skipped, because {because} did not end well"
+        case TaskSkipped(task_id=task_id, reason=reason, rule=str()):
+            return f"{task_id} skipped{_because(reason)}"
         case TaskSkipped(task_id=task_id, reason=reason):
             return f"{task_id} skipped on request{_because(reason)}"
         case TaskReopened(task_id=task_id, tasks=tasks, reason=reason):
@@ -80,6 +83,8 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             return f"{task_id} cancelled"
         case ReportIgnored(report=report, task_id=task_id, agent_id=agent_id, reason=reason):
             return f"{report} of {task_id} by {agent_id} ignored: {reason}"
+        case GatherClosed(task_id=task_id, rule=rule, missing=missing):
+            return f"{task_id} begins without {', '.join(missing)}, by the gather rule {rule}"
         case ReplanRequested(task_id=task_id):
             return f"A plan around {task_id} is asked for"
         case RunCompleted(kind=kind, missing=missing):
@@ -125,7 +130,7 @@ def level_of(event: Event) -> Level:
             return "debug" if epoch == 1 else "warning"
         case RunCancelled() | PlanCancelled() | RunRolledBack() | TaskTimedOut():
             return "warning"
-        case ReplanRequested() | RunPaused():
+        case ReplanRequested() | RunPaused() | GatherClosed():
             return "warning"
         case AgentStatus(health="degraded" | "unhealthy" | "offline") | BreakerOpened():
             return "warning"

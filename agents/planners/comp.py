@@ -1,6 +1,7 @@
 """The COMP planner: reuse before new parts, make or buy, every part verified."""
 
 from agents.agent import Agent, Work
+from agents.planners.earlier import earlier_of
 from agents.planners.proposals import Draft
 from agents.planners.scope import scope_of
 from domain.values import JsonObject
@@ -13,7 +14,11 @@ VERIFICATION = "compliance verification"
 async def plan(work: Work) -> JsonObject:
     """Plan the bill of materials from draft to freeze."""
     scope = scope_of(work)
+    # The bill waits for a material where CAD is known to choose one: it names and prices it.
+    material = ["material"] if earlier_of(work).producing("material") else []
     draft = Draft(domain="COMP")
+    if material:
+        draft.notes.append("CAD chooses a material: the bill of materials names it.")
     draft.add(
         "reuse",
         "Search for parts to carry over",
@@ -44,7 +49,7 @@ async def plan(work: Work) -> JsonObject:
         "cost_bom",
         hours=6,
         rule=MAKE_OR_BUY,
-        needs=["bom-draft", "make-or-buy"],
+        needs=["bom-draft", "make-or-buy", *material],
         deliverable=True,
     )
     if scope.certificates:

@@ -44,7 +44,9 @@ async def synthesize(work: Work) -> JsonObject:
     plans = [
         shaped(plan, DomainPlan, where=f"the plan of {name}")
         for name, plan in sorted(work.inputs.items())
+        if plan
     ]
+    unheard = [name for name, plan in sorted(work.inputs.items()) if not plan]
     if not plans:
         raise CannotBeDone("there is no domain's plan to synthesize")
     try:
@@ -53,11 +55,13 @@ async def synthesize(work: Work) -> JsonObject:
         raise CannotBeDone(f"the domains' plans do not fit together: {error}") from error
     return {
         "tasks": [cast(JsonObject, task.model_dump(mode="json")) for task in linked.tasks],
-        "summary": _summary(linked, plans, scope),
+        "summary": _summary(linked, plans, unheard, scope),
     }
 
 
-def _summary(linked: Linked, plans: list[DomainPlan], scope: Scope) -> JsonObject:
+def _summary(
+    linked: Linked, plans: list[DomainPlan], unheard: list[str], scope: Scope
+) -> JsonObject:
     path = critical_path(linked.tasks)
     hours = path.makespan / 3600
     cost = sum(task.cost for task in linked.tasks)
@@ -81,7 +85,10 @@ def _summary(linked: Linked, plans: list[DomainPlan], scope: Scope) -> JsonObjec
             "parallelization_ratio": path.parallelization_ratio,
             "cost": cost,
             "deliverables": [task.id for task in linked.tasks if task.deliverable],
-            "missing": linked.missing,
+            "missing": [
+                *(f"{name} has not answered; nothing of it is planned" for name in unheard),
+                *linked.missing,
+            ],
             "conflicts": linked.conflicts,
             "merged": linked.merged,
             "warnings": warnings,

@@ -1,6 +1,7 @@
 """The SIM planner: acceptance tests first, cheap models before fine ones, each step on the last."""
 
 from agents.agent import Agent, Work
+from agents.planners.earlier import Earlier, earlier_of
 from agents.planners.proposals import Draft
 from agents.planners.scope import Scope, scope_of
 from domain.values import JsonObject
@@ -13,6 +14,7 @@ MULTI_FIDELITY = "multi-fidelity"
 async def plan(work: Work) -> JsonObject:
     """Plan acceptance tests, a campaign of simulations, and the validation."""
     scope = scope_of(work)
+    earlier = earlier_of(work)
     draft = Draft(domain="SIM")
     draft.add(
         "acceptance",
@@ -32,6 +34,7 @@ async def plan(work: Work) -> JsonObject:
             _plan_software(draft, scope)
         case "general":
             _plan_effort(draft)
+    _follow_iterations(draft, earlier)
     if scope.is_cheap:
         draft.notes.append("Little money: fatigue, fade and grid studies are left out.")
     draft.add(
@@ -44,6 +47,27 @@ async def plan(work: Work) -> JsonObject:
         deliverable=True,
     )
     return draft.written()
+
+
+def _follow_iterations(draft: Draft, earlier: Earlier) -> None:
+    """Screen as well the iteration between first draft and final design, where CAD plans one."""
+    screening = next((task for task in draft.tasks if task.key == "screening"), None)
+    refined = earlier.producing("refined")
+    if screening is None or refined is None:
+        return
+    draft.notes.append(f"CAD proposes {refined.name!r}: it is screened like the first draft.")
+    draft.tasks.append(
+        screening.model_copy(
+            update={
+                "key": "refined-screening",
+                "name": f"{screening.name.removesuffix('of the first draft')}of iteration 2",
+                "params": {"of": "refined"},
+                "produces": ("refined-screening",),
+                "needs": (*(need for need in screening.needs if need != "concept"), "refined"),
+                "rule": f"{PROGRESSIVE}: every iteration that CAD plans",
+            }
+        )
+    )
 
 
 def _simulate(

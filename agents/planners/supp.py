@@ -1,6 +1,7 @@
 """The SUPP planner: suppliers by risk, two of them where it matters, orders just in time."""
 
 from agents.agent import Agent, Work
+from agents.planners.earlier import earlier_of
 from agents.planners.proposals import Draft
 from agents.planners.scope import scope_of
 from domain.values import JsonObject
@@ -11,12 +12,16 @@ RISK_BASED = "risk-based supplier selection"
 
 USUAL_DUE_DAYS = 90.0
 NEEDED_AFTER_SHARE = 0.6
-"""At which share of the timeline the parts have to be there."""
+"""At which share of the timeline the parts have to be there, where nobody knows it better."""
+
+LEAD_DAYS = 21.0
+"""How long after the freeze of the bill the slowest parts are usually there."""
 
 
 async def plan(work: Work) -> JsonObject:
     """Plan from the shortlist of suppliers to orders and stock."""
     scope = scope_of(work)
+    earlier = earlier_of(work)
     draft = Draft(domain="SUPP")
     is_careful = scope.goal.priority in ("critical", "high")
     draft.add(
@@ -61,15 +66,21 @@ async def plan(work: Work) -> JsonObject:
         needs=["suppliers"],
     )
     due_days = scope.hours / 24 if scope.hours else USUAL_DUE_DAYS
+    need_day = due_days * NEEDED_AFTER_SHARE
+    frozen = [] if earlier.producing("bom-frozen") is None else ["bom-frozen"]
+    if frozen:
+        # Parts that are still being decided are not ordered, and nobody waits for them either.
+        need_day = min(need_day, earlier.hours_until("bom-frozen") / 24 + LEAD_DAYS)
+        draft.notes.append(f"COMP freezes its parts first: they are needed on day {need_day:.0f}.")
     draft.add(
         "orders",
         "Schedule the orders",
         "schedule_orders",
         hours=6,
-        rule=JUST_IN_TIME,
-        needs=["suppliers"],
+        rule=f"{JUST_IN_TIME}: after the freeze" if frozen else JUST_IN_TIME,
+        needs=["suppliers", *frozen],
         params={
-            "need_day": min(36500.0, due_days * NEEDED_AFTER_SHARE),
+            "need_day": min(36500.0, need_day),
             "buffer_days": 1 if scope.is_tight else 3,
         },
         deliverable=True,

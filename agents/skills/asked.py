@@ -6,7 +6,7 @@ from typing import TypeVar
 from agents.agent import Work
 from agents.catalogue.shelf import KindName, Material, materials
 from agents.engineering.verdicts import Target
-from agents.reading import read
+from agents.reading import read, shaped
 
 F = TypeVar("F")
 
@@ -80,3 +80,12 @@ def material_of(work: Work, use: str) -> Chosen:
         return read(work, "material", Chosen)
     fit = [entry for entry in materials() if use in entry.uses]
     return chosen(min(fit, key=lambda entry: entry.density_kg_m3))
+
+
+def draft_of(work: Work) -> str:
+    """Return the name of the input that is screened: the first draft unless it says what.
+
+    Raises:
+        CannotBeDone: What is asked for is no name.
+    """
+    return shaped(work.params.get("of", "concept"), str, where="what is screened")

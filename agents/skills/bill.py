@@ -6,7 +6,7 @@ from agents.agent import CannotBeDone, Work
 from agents.catalogue.shelf import Part, kind, suppliers
 from agents.engineering.procurement import make_or_buy
 from agents.reading import read, result, shaped
-from agents.skills.asked import Asked, asked
+from agents.skills.asked import Asked, Chosen, asked
 from domain.values import JsonObject
 
 
@@ -92,9 +92,11 @@ async def cost_bom(work: Work) -> JsonObject:
     ]
     whole = sum(costs[line.part].unit_cost * line.quantity for line in lines)
     dearest = max(rows, key=lambda row: (row["cost"], row["part"]))
+    made_of = read(work, "material", Chosen).name if "material" in work.inputs else None
     return result(
-        f"One set costs {whole:,.2f}; the dearest part is the {dearest['part']}",
-        {"unit_cost": whole, "lines": rows},
+        f"One set{f' in {made_of}' if made_of else ''} costs {whole:,.2f};"
+        f" the dearest part is the {dearest['part']}",
+        {"unit_cost": whole, "lines": rows} | ({"material": made_of} if made_of else {}),
     )
 
 

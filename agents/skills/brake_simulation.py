@@ -13,7 +13,7 @@ from agents.engineering.thermal import (
     rotor_energy,
 )
 from agents.reading import number, read, result
-from agents.skills.asked import facts, material_of
+from agents.skills.asked import draft_of, facts, material_of
 from domain.values import JsonObject
 
 LAYERS = 32
@@ -26,7 +26,7 @@ SECONDS_BETWEEN_STOPS = 45.0
 
 async def screen_stress(work: Work) -> JsonObject:
     """Estimate the stresses of the draft, with thin walls."""
-    return _stresses(work, read(work, "concept", Housing), is_thick_walled=False)
+    return _stresses(work, read(work, draft_of(work), Housing), is_thick_walled=False)
 
 
 async def analyse_stress(work: Work) -> JsonObject:

@@ -13,7 +13,7 @@ from agents.engineering.beam import (
 )
 from agents.engineering.convergence import study
 from agents.reading import read, result
-from agents.skills.asked import Chosen, facts, material_of
+from agents.skills.asked import Chosen, draft_of, facts, material_of
 from domain.values import JsonObject
 
 USE = "structure"
@@ -62,7 +62,7 @@ async def lighten_tube(work: Work) -> JsonObject:
 
 async def screen_beam(work: Work) -> JsonObject:
     """Estimate deflection and safety of the draft by formula."""
-    return _bent(work, _hollow(read(work, "concept", Tube)), cells=None)
+    return _bent(work, _hollow(read(work, draft_of(work), Tube)), cells=None)
 
 
 async def analyse_beam(work: Work) -> JsonObject:

@@ -30,7 +30,13 @@ STEERING: Mapping[str, str | None] = {
 }
 """What a person makes happen, and the status it leads to."""
 
-CHANGE_NOTHING = ("report.ignored", "replan.requested", "task.timed_out", "task.stopped")
+CHANGE_NOTHING = (
+    "report.ignored",
+    "replan.requested",
+    "gather.closed",
+    "task.timed_out",
+    "task.stopped",
+)
 TASK_ENDS = ("completed", "failed", "skipped", "cancelled")
 
 

@@ -170,6 +170,8 @@ def _move(phase: Phase, before: Run, event: RunEvent, at: datetime) -> None:
             phase.reasons.pop(task_id, None)  # an attempt failed, the task did not
         case TaskFailed(reason=reason):
             phase.reasons[task_id] = reason
+        case TaskSkipped(rule=str(), reason=reason):
+            phase.reasons[task_id] = f"skipped: {reason}"
         case TaskSkipped(because=None, reason=reason):
             phase.reasons[task_id] = f"skipped on request{f': {reason}' if reason else ''}"
         case TaskSkipped(because=because):

@@ -57,6 +57,15 @@ def test_each_sub_goal_becomes_a_task_of_its_domain_and_the_synthesis_gathers_th
     check([*ROOT, *new.values()])
 
 
+def test_in_a_pipeline_each_domain_is_given_the_plans_of_the_earlier_ones() -> None:
+    (root,) = planning_tasks(GOAL, Options(planning="pipeline"))
+    new = {task.id: task for task in grow_planning(DECOMPOSE, SUB_GOALS, {DECOMPOSE: root})}
+    assert new["plan-sim"].inputs == {}
+    assert new["plan-cad"].inputs == {"SIM": "plan-sim"}
+    assert new[SYNTHESIZE].inputs == {"SIM": "plan-sim", "CAD": "plan-cad"}
+    check([root, *new.values()])
+
+
 def test_a_planning_run_scatters_gathers_and_answers_with_the_synthesis() -> None:
     scattered = after(PLANNING, completed(DECOMPOSE, result=SUB_GOALS))
     assert [event.type for event in scattered[2:]] == [

@@ -75,6 +75,16 @@ def single_pass(project: Network) -> Found:
     return Found(starts=tuple(starts), makespan=makespan, bound=lower_bound(project), passes=1)
 
 
+def left_justified(project: Network, starts: Sequence[Time]) -> Sequence[Time]:
+    """Return a schedule with every activity as early as the order of the starts allows.
+
+    What can be carried out becomes no longer, and what cannot is put right.
+    """
+    placed = serial(project, ranked(project, starts), rooms_for(project, sum(project.durations)))
+    assert placed is not None  # noqa: S101 # the horizon is all work, one after the other
+    return placed
+
+
 class _Search:
     def __init__(self, project: Network, effort: int) -> None:
         first = single_pass(project)

@@ -21,6 +21,7 @@ from infra.cli import (
     projection,
     replay,
     run,
+    schedule,
     serve,
     up,
     version,
@@ -41,6 +42,7 @@ app.command()(demo.demo)
 app.command()(run.run)
 app.add_typer(plan.app, name="plan")
 app.add_typer(execution.app, name="execution")
+app.add_typer(schedule.app, name="schedule")
 app.command()(replay.replay)
 app.add_typer(events.app, name="events")
 app.add_typer(projection.app, name="projection")

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from api.durations import Moment, parse_duration
 from api.graphs import Drawing, TaskGraph
+from domain.findings import Conflict
 from domain.goals import Goal
 from domain.plan import PlanStatus
 from domain.values import JsonObject
@@ -82,6 +83,12 @@ class PlanAnswer(BaseModel):
     revision: int
     planning_execution_id: str | None
     executions: Sequence[str]
+    conflicts: Sequence[Conflict]
+    """What the domains' plans did not agree about, and what was made of it."""
+
+    missing: Sequence[str]
+    """What the planners needed and nobody planned."""
+
     task_graph: TaskGraph
     metrics: PlanMetrics
 

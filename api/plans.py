@@ -24,11 +24,13 @@ from api.plan_answers import (
 from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
 from bus.failpoints import reach
 from domain.errors import UnknownPlan
+from domain.findings import Conflict
 from domain.goals import Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
 from domain.recorded import Report, derived_id
 from domain.tasks import Task
 from domain.values import PlanId, Value
+from projections.findings import FINDINGS, read_findings
 from projections.graphs import GRAPHS, read_graph
 from projections.plans import PLANS, PlanRow, estimated_completion, list_plans, read_plan
 from projections.tasks import TASKS, statuses_of
@@ -143,9 +145,10 @@ async def show_plans(
 @router.get("/{plan_id}")
 async def show_plan(plan_id: Id, views: Reading) -> PlanAnswer:
     """Show one plan with its graph."""
-    async with views.snapshot(PLANS, GRAPHS, TASKS) as read:
+    async with views.snapshot(PLANS, GRAPHS, FINDINGS, TASKS) as read:
         row = await require_plan(read, plan_id)
         tasks = await read_graph(read.connection, plan_id)
+        conflicts, missing = await read_findings(read.connection, plan_id)
         stands = await _statuses(read, row)
     return PlanAnswer(
         plan_id=row.plan_id,
@@ -159,6 +162,8 @@ async def show_plan(plan_id: Id, views: Reading) -> PlanAnswer:
         revision=row.revision,
         planning_execution_id=row.planning_run_id,
         executions=row.runs,
+        conflicts=[Conflict.model_validate(each) for each in conflicts],
+        missing=missing,
         task_graph=await asyncio.to_thread(task_graph_of, tasks, stands),
         metrics=PlanMetrics(
             total_tasks=row.task_count,

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, assert_never
 
 from domain.errors import AlreadyExists, PlanNotReady, Refused, TooHeavy, UnknownPlan
+from domain.findings import MOST_FINDINGS, Conflict, PlanConflictDetected
 from domain.goals import Goal, Options
 from domain.graph import check
 from domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted
@@ -40,6 +41,8 @@ class GraphProposed(Value):
     plan_id: PlanId
     run_id: RunId
     tasks: tuple[Task, ...]
+    conflicts: tuple[Conflict, ...] = ()
+    missing: tuple[Text, ...] = ()
 
 
 class PlanningGivenUp(Value):
@@ -82,6 +85,9 @@ class PlanReady(Value):
     run: RunOptions = RunOptions()
     """How it is carried out, where nobody says otherwise."""
 
+    missing: tuple[Text, ...] = ()
+    """What the planners needed and nobody planned."""
+
 
 class PlanStarted(Value):
     """A run executes the plan."""
@@ -118,7 +124,15 @@ class PlanCancelled(Value):
     """The runs that have to stop."""
 
 
-PlanEvent = PlanCreated | PlanReady | PlanStarted | PlanCompleted | PlanFailed | PlanCancelled
+PlanEvent = (
+    PlanCreated
+    | PlanConflictDetected
+    | PlanReady
+    | PlanStarted
+    | PlanCompleted
+    | PlanFailed
+    | PlanCancelled
+)
 PlanReport = (
     GoalSubmitted
     | GraphProposed
@@ -220,6 +234,8 @@ def evolve(plan: Plan | None, event: PlanEvent) -> Plan:
         return Plan(id=event.plan_id, goal=event.goal, options=event.options)
     assert plan is not None, f"{event.type} before plan.created"  # noqa: S101 # the log begins with it
     match event:
+        case PlanConflictDetected():
+            return plan
         case PlanReady(tasks=tasks, revision=revision):
             return replace(plan, status="ready", tasks=tasks, revision=revision)
         case PlanStarted(run_id=run_id):
@@ -274,7 +290,13 @@ def _plan(plan: Plan, report: GraphProposed) -> Sequence[PlanEvent]:
     except Refused as refusal:
         reason = f"the planners proposed a graph that cannot be run: {refusal}"
         return [PlanFailed(plan_id=plan.id, run_id=report.run_id, reason=reason[:4_000])]
-    return [_ready(plan.id, plan.goal, plan.options, report.tasks)]
+    conflicts = [
+        PlanConflictDetected(plan_id=plan.id, run_id=report.run_id, conflict=conflict)
+        for conflict in report.conflicts[:MOST_FINDINGS]
+    ]
+    ready = _ready(plan.id, plan.goal, plan.options, report.tasks)
+    missing = report.missing[:MOST_FINDINGS]
+    return [*conflicts, ready.model_copy(update={"missing": missing})]
 
 
 def _ready(plan_id: str, goal: Goal, options: Options, tasks: tuple[Task, ...]) -> PlanReady:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from domain.agent import AgentEvent, AgentReport
 from domain.breaker import BreakerEvent, BreakerReport
+from domain.findings import Conflict
 from domain.plan import (
     GraphProposed,
     PlanCancelled,
@@ -36,13 +37,15 @@ from domain.run_events import (
 from domain.steering import RunCancelRequested, RunResumed
 from domain.tasks import Task
 from domain.teams import planning_tasks
-from domain.values import JsonObject
+from domain.values import JsonObject, Text
 
 Event: TypeAlias = PlanEvent | RunEvent | AgentEvent | BreakerEvent
 AnyReport: TypeAlias = PlanReport | RunReport | AgentReport | BreakerReport
 
 ACTOR = "taskloom.policies"
 _TASKS = TypeAdapter(tuple[Task, ...])
+_CONFLICTS = TypeAdapter(tuple[Conflict, ...])
+_MISSING = TypeAdapter(tuple[Text, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +117,18 @@ def _to_run(body: RunRequested | RunCancelRequested) -> Reaction:
 
 
 def _proposed(plan_id: str, run_id: str, result: JsonObject) -> GraphProposed | PlanningGivenUp:
+    what = "tasks"
     try:
         tasks = _TASKS.validate_python(result.get("tasks"))
+        what = "conflicts"
+        conflicts = _CONFLICTS.validate_python(result.get("conflicts") or ())
+        what = "things that are missing"
+        missing = _MISSING.validate_python(result.get("missing") or ())
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"]))
-        reason = f"the synthesis is not a list of tasks: {where}: {problem['msg']}"
+        reason = f"the synthesis is not a list of {what}: {where}: {problem['msg']}"
         return PlanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason[:4_000])
-    return GraphProposed(plan_id=plan_id, run_id=run_id, tasks=tasks)
+    return GraphProposed(
+        plan_id=plan_id, run_id=run_id, tasks=tasks, conflicts=conflicts, missing=missing
+    )

@@ -4,13 +4,23 @@ from projections.agents import AGENTS
 from projections.attempts import ATTEMPTS
 from projections.breakers import BREAKERS
 from projections.executions import EXECUTIONS
+from projections.findings import FINDINGS
 from projections.graphs import GRAPHS
 from projections.plans import PLANS
 from projections.tasks import TASKS
 from projections.timeline import TIMELINE
 from projections.view import AnyView
 
-PROJECTED: tuple[AnyView, ...] = (PLANS, GRAPHS, EXECUTIONS, TASKS, AGENTS, BREAKERS, TIMELINE)
+PROJECTED: tuple[AnyView, ...] = (
+    PLANS,
+    GRAPHS,
+    FINDINGS,
+    EXECUTIONS,
+    TASKS,
+    AGENTS,
+    BREAKERS,
+    TIMELINE,
+)
 """What the projector keeps."""
 
 VIEWS: tuple[AnyView, ...] = (*PROJECTED, ATTEMPTS)

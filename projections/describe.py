@@ -4,6 +4,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus
 from domain.breaker import BreakerClosed, BreakerHalfOpened, BreakerOpened
+from domain.findings import PlanConflictDetected
 from domain.plan import (
     PlanCancelled,
     PlanCompleted,
@@ -43,6 +44,12 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
     match event:
         case PlanCreated(goal=goal):
             return f"Goal accepted: {goal.title}"
+        case PlanConflictDetected(conflict=conflict):
+            between = " and ".join(f"{each.domain} {each.key}" for each in conflict.origins)
+            return (
+                f"Conflict of {conflict.kind} about {conflict.subject}, between {between}:"
+                f" {conflict.decision}"
+            )
         case PlanReady(tasks=tasks, revision=revision):
             return f"Plan ready: {_counted(len(tasks), 'task')}, revision {revision}"
         case PlanStarted(run_id=run_id):
@@ -130,7 +137,7 @@ def level_of(event: Event) -> Level:
             return "debug" if epoch == 1 else "warning"
         case RunCancelled() | PlanCancelled() | RunRolledBack() | TaskTimedOut():
             return "warning"
-        case ReplanRequested() | RunPaused() | GatherClosed():
+        case ReplanRequested() | RunPaused() | GatherClosed() | PlanConflictDetected():
             return "warning"
         case AgentStatus(health="degraded" | "unhealthy" | "offline") | BreakerOpened():
             return "warning"

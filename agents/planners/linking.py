@@ -4,14 +4,22 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from agents.planners.conflicts import (
+    Key,
+    Node,
+    ancestors,
+    contradictions,
+    name,
+    origin,
+    share,
+    without_cycles,
+)
 from agents.planners.proposals import DomainPlan, Proposal
 from agents.planners.scope import DOMAINS
 from domain.errors import CyclicGraph
+from domain.findings import Conflict, Origin
 from domain.graph import check
 from domain.tasks import Task
-
-Key = tuple[str, str]
-"""A proposal: its domain and its key there."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,21 +27,12 @@ class Linked:
     """One graph, and what was found on the way to it."""
 
     tasks: tuple[Task, ...] = ()
+    keys: Mapping[str, Key] = field(default_factory=dict[str, Key])
+    """Whose proposal each task is: from its id to the domain and the key there."""
+
     missing: list[str] = field(default_factory=list[str])
-    conflicts: list[str] = field(default_factory=list[str])
+    conflicts: list[Conflict] = field(default_factory=list[Conflict])
     merged: list[str] = field(default_factory=list[str])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Node:
-    domain: str
-    proposal: Proposal
-    inputs: Mapping[str, Key]
-    after: frozenset[Key]
-
-    @property
-    def edges(self) -> frozenset[Key]:
-        return self.after | frozenset(self.inputs.values())
 
 
 def link(plans: Sequence[DomainPlan], *, one_at_a_time: bool = False) -> Linked:
@@ -42,7 +41,7 @@ def link(plans: Sequence[DomainPlan], *, one_at_a_time: bool = False) -> Linked:
     With ``one_at_a_time`` no domain begins a task before its last one has ended.
 
     Raises:
-        BadGraph: There is no task, or tasks of several domains wait for each other.
+        BadGraph: There is no task, or far too many of them wait for each other.
     """
     linked = Linked()
     ordered = sorted(plans, key=lambda plan: _place(plan.domain))
@@ -51,13 +50,21 @@ def link(plans: Sequence[DomainPlan], *, one_at_a_time: bool = False) -> Linked:
     nodes = {
         key: _node(key, proposal, producers, stands_for, linked) for key, proposal in kept.items()
     }
+    nodes = without_cycles(nodes, linked.conflicts)
     sequence = _sequence(nodes)
+    nodes = share(nodes, sequence, linked.conflicts)
+    linked.conflicts += contradictions(nodes)
     if one_at_a_time:
         nodes = _chained(nodes, sequence)
     width = max(3, len(str(len(sequence))))
     ids = {key: f"task_{count:0{width}}" for count, key in enumerate(sequence, 1)}
     redundant = _redundant(nodes, sequence)
-    linked.tasks = tuple(_task(nodes[key], key, ids, redundant[key]) for key in sequence)
+    linked.keys = {task_id: key for key, task_id in ids.items()}
+    merged = _merged(stands_for)
+    linked.tasks = tuple(
+        _task(nodes[key], ids[key], ids, redundant[key], merged.get(key, ())) for key in sequence
+    )
+    linked.conflicts = [_numbered(each, stands_for, ids) for each in linked.conflicts]
     check(linked.tasks)
     return linked
 
@@ -82,7 +89,15 @@ def _without_duplicates(
             if first != key:
                 linked.merged.append(f"{plan.domain} {proposal.key} into {first[1]}")
             elif key in kept:
-                linked.conflicts.append(f"{plan.domain} proposes two tasks {proposal.key}")
+                linked.conflicts.append(
+                    Conflict(
+                        kind="artefact",
+                        subject=proposal.key,
+                        origins=(origin(key, kept[key]), origin(key, proposal)),
+                        decision=f"{plan.domain} proposes two tasks {proposal.key};"
+                        " the second is left out",
+                    )
+                )
             else:
                 kept[key] = proposal
             stands_for.setdefault(key, first)
@@ -96,8 +111,12 @@ def _producers(kept: Mapping[Key, Proposal], linked: Linked) -> dict[str, Key]:
             first = producers.setdefault(artefact, key)
             if first != key:
                 linked.conflicts.append(
-                    f"{artefact} is produced by {' '.join(first)} and {' '.join(key)};"
-                    " the first one's is used"
+                    Conflict(
+                        kind="artefact",
+                        subject=artefact,
+                        origins=(origin(first, kept[first]), origin(key, proposal)),
+                        decision=f"the one of {name(first)} is used, not that of {name(key)}",
+                    )
                 )
     return producers
 
@@ -108,7 +127,7 @@ def _node(
     producers: Mapping[str, Key],
     stands_for: Mapping[Key, Key],
     linked: Linked,
-) -> _Node:
+) -> Node:
     domain = key[0]
     linked.missing += [
         f"{domain} {proposal.key} needs {artefact}, which nobody produces"
@@ -121,7 +140,7 @@ def _node(
         if (domain, other) not in stands_for
     ]
     after = {stands_for[domain, o] for o in proposal.after if (domain, o) in stands_for}
-    return _Node(
+    return Node(
         domain=domain,
         proposal=proposal,
         inputs={name: producers[name] for name in proposal.needs if name in producers},
@@ -129,7 +148,7 @@ def _node(
     )
 
 
-def _sequence(nodes: Mapping[Key, _Node]) -> list[Key]:
+def _sequence(nodes: Mapping[Key, Node]) -> list[Key]:
     """Order the nodes by their edges; of free ones by domain, then by place in its plan."""
     place = {key: (_place(key[0]), count) for count, key in enumerate(nodes)}
     followers: dict[Key, list[Key]] = {}
@@ -153,10 +172,10 @@ def _sequence(nodes: Mapping[Key, _Node]) -> list[Key]:
     return sequence
 
 
-def _chained(nodes: Mapping[Key, _Node], sequence: Sequence[Key]) -> dict[Key, _Node]:
+def _chained(nodes: Mapping[Key, Node], sequence: Sequence[Key]) -> dict[Key, Node]:
     """Let every node follow the one of its domain that comes before it in the sequence."""
     last: dict[str, Key] = {}
-    chained: dict[Key, _Node] = {}
+    chained: dict[Key, Node] = {}
     for key in sequence:
         node = nodes[key]
         before = {last[node.domain]} if node.domain in last else set[Key]()
@@ -165,24 +184,49 @@ def _chained(nodes: Mapping[Key, _Node], sequence: Sequence[Key]) -> dict[Key, _
     return chained
 
 
-def _redundant(nodes: Mapping[Key, _Node], sequence: Sequence[Key]) -> dict[Key, frozenset[Key]]:
+def _redundant(nodes: Mapping[Key, Node], sequence: Sequence[Key]) -> dict[Key, frozenset[Key]]:
     """Return for every node the mere order edges that another of its edges implies."""
-    before: dict[Key, set[Key]] = {}
+    before = ancestors(nodes, sequence)
     redundant: dict[Key, frozenset[Key]] = {}
     for key in sequence:
         node = nodes[key]
-        implied: set[Key] = set()
-        for need in node.edges:
-            implied |= before[need]
-        before[key] = implied | node.edges
-        redundant[key] = node.after & (implied | frozenset(node.inputs.values()))
+        implied = frozenset(node.inputs.values()).union(*(before[need] for need in node.edges))
+        redundant[key] = node.after & implied
     return redundant
 
 
-def _task(node: _Node, key: Key, ids: Mapping[Key, str], redundant: frozenset[Key]) -> Task:
+def _merged(stands_for: Mapping[Key, Key]) -> dict[Key, list[Key]]:
+    merged: dict[Key, list[Key]] = {}
+    for key, first in stands_for.items():
+        if key != first:
+            merged.setdefault(first, []).append(key)
+    return merged
+
+
+def _numbered(
+    conflict: Conflict, stands_for: Mapping[Key, Key], ids: Mapping[Key, str]
+) -> Conflict:
+    """Return a conflict that names the tasks which stand for its sides now."""
+
+    def numbered(side: Origin) -> Origin:
+        key = (side.domain, side.key)
+        return side.model_copy(update={"task_id": ids.get(stands_for.get(key, key))})
+
+    first, second = conflict.origins
+    return conflict.model_copy(update={"origins": (numbered(first), numbered(second))})
+
+
+def _task(
+    node: Node,
+    task_id: str,
+    ids: Mapping[Key, str],
+    redundant: frozenset[Key],
+    merged: Sequence[Key],
+) -> Task:
     proposal = node.proposal
+    also = f"; also {', '.join(key for _, key in merged)}" if merged else ""
     return Task(
-        id=ids[key],
+        id=task_id,
         name=proposal.name,
         agent=node.domain,
         action=proposal.action,
@@ -191,6 +235,6 @@ def _task(node: _Node, key: Key, ids: Mapping[Key, str], redundant: frozenset[Ke
         inputs={name: ids[need] for name, need in sorted(node.inputs.items())},
         duration=proposal.duration,
         cost=proposal.cost,
-        origin=f"{node.domain}: {proposal.rule}"[:4000],
+        origin=f"{node.domain}: {proposal.rule or 'no rule given'}{also}"[:4000],
         deliverable=proposal.deliverable,
     )

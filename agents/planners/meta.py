@@ -4,7 +4,7 @@ import re
 
 from agents.agent import Agent, Work
 from agents.catalogue.shelf import standard
-from agents.planners.proposals import Draft
+from agents.planners.proposals import SOURCES, Bound, Draft
 from agents.planners.scope import Scope, facts_of, scope_of
 from domain.values import JsonObject
 
@@ -73,6 +73,8 @@ def _plan_risks(draft: Draft, scope: Scope) -> None:
         rule=RISK,
         needs=["requirements"],
         params={"pressure": pressure},
+        # What is critical must not hang on one supplier, whatever that costs.
+        bounds={SOURCES: Bound(low=2)} if scope.goal.priority == "critical" else {},
     )
     if scope.goal.priority == "low":
         draft.notes.append("Low priority: the risks are registered, but not mitigated.")

@@ -3,13 +3,17 @@
 from collections import Counter
 from typing import cast
 
+from pydantic import JsonValue
+
 from agents.agent import Agent, CannotBeDone, Work
 from agents.planners.linking import Linked, link
 from agents.planners.proposals import DomainPlan
 from agents.planners.scope import Scope, scope_of
+from agents.planners.standing import against_goal
 from agents.reading import result, shaped
 from domain.errors import BadGraph
-from domain.scheduling.critical_path import critical_path
+from domain.findings import GOAL, MOST_FINDINGS
+from domain.scheduling.critical_path import CriticalPath, critical_path
 from domain.values import JsonObject
 
 TITLES = {
@@ -53,26 +57,28 @@ async def synthesize(work: Work) -> JsonObject:
         linked = link(plans, one_at_a_time=scope.options.parallelization == "conservative")
     except BadGraph as error:
         raise CannotBeDone(f"the domains' plans do not fit together: {error}") from error
+    path = critical_path(linked.tasks)
+    linked.conflicts += against_goal(linked, path.path, path.makespan / 3600, scope)
+    linked.missing[:0] = [f"{name} has not answered; nothing of it is planned" for name in unheard]
     return {
         "tasks": [cast(JsonObject, task.model_dump(mode="json")) for task in linked.tasks],
-        "summary": _summary(linked, plans, unheard, scope),
+        "conflicts": _conflicts(linked),
+        "missing": [*linked.missing[:MOST_FINDINGS]],
+        "summary": _summary(linked, path, plans, scope),
     }
 
 
+def _conflicts(linked: Linked) -> list[JsonValue]:
+    return [each.model_dump(mode="json") for each in linked.conflicts[:MOST_FINDINGS]]
+
+
 def _summary(
-    linked: Linked, plans: list[DomainPlan], unheard: list[str], scope: Scope
+    linked: Linked, path: CriticalPath, plans: list[DomainPlan], scope: Scope
 ) -> JsonObject:
-    path = critical_path(linked.tasks)
     hours = path.makespan / 3600
-    cost = sum(task.cost for task in linked.tasks)
-    budget = scope.goal.constraints.budget
-    warnings: list[str] = []
+    warnings = [each.decision for each in linked.conflicts if each.origins[1].domain == GOAL]
     if scope.goal.constraints.timeline and scope.hours is None:
         warnings.append(f"nobody understands the timeline {scope.goal.constraints.timeline!r}")
-    if scope.hours is not None and hours > scope.hours:
-        warnings.append(f"the plan takes {hours / 24:.1f} days; there are {scope.hours / 24:g}")
-    if budget is not None and cost > budget:
-        warnings.append(f"the work costs {cost:,.0f}; the budget is {budget:,.0f}")
     by_domain = Counter(task.agent for task in linked.tasks)
     return result(
         f"{len(linked.tasks)} tasks of {len(by_domain)} domains in {hours / 24:.1f} days",
@@ -83,13 +89,10 @@ def _summary(
             "critical_path": path.path,
             "makespan_hours": hours,
             "parallelization_ratio": path.parallelization_ratio,
-            "cost": cost,
+            "cost": sum(task.cost for task in linked.tasks),
             "deliverables": [task.id for task in linked.tasks if task.deliverable],
-            "missing": [
-                *(f"{name} has not answered; nothing of it is planned" for name in unheard),
-                *linked.missing,
-            ],
-            "conflicts": linked.conflicts,
+            "missing": linked.missing[:MOST_FINDINGS],
+            "conflicts": _conflicts(linked),
             "merged": linked.merged,
             "warnings": warnings,
             "notes": [f"{plan.domain}: {note}" for plan in plans for note in plan.notes],

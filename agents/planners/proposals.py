@@ -13,6 +13,30 @@ HOURLY_RATES: dict[str, float] = {"META": 110, "CAD": 95, "SIM": 120, "COMP": 85
 """What an hour of each domain's work is taken to cost."""
 
 
+SOURCES = "sources of a critical part"
+"""A quantity that META bounds by risk and SUPP by money."""
+
+
+class Bound(Value):
+    """What a task asks of a quantity that other domains may have a say in as well."""
+
+    low: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    high: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+    def meets(self, other: "Bound") -> bool:
+        """Tell whether a number can keep both."""
+        lows = [each for each in (self.low, other.low) if each is not None]
+        highs = [each for each in (self.high, other.high) if each is not None]
+        return not lows or not highs or max(lows) <= min(highs)
+
+    def __str__(self) -> str:
+        parts = [
+            f"at least {self.low:g}" if self.low is not None else "",
+            f"at most {self.high:g}" if self.high is not None else "",
+        ]
+        return " and ".join(part for part in parts if part) or "anything"
+
+
 class Proposal(Value):
     """One task of a domain, linked by artefacts."""
 
@@ -26,6 +50,12 @@ class Proposal(Value):
     needs: tuple[Name, ...] = ()
     after: tuple[Name, ...] = ()
     """Keys of the same domain that have to end first, though nothing of theirs is needed."""
+
+    uses: tuple[Name, ...] = ()
+    """What only one task can have at a time: a test bench, a licence."""
+
+    bounds: dict[Name, Bound] = Field(default_factory=dict)
+    """What it asks of quantities that other domains decide about too."""
 
     duration: Duration = timedelta(hours=1)
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -61,6 +91,7 @@ class Draft:
         after: list[str] | None = None,
         params: JsonObject | None = None,
         produces: str | None = None,
+        bounds: dict[str, Bound] | None = None,
         deliverable: bool = False,
     ) -> None:
         """Propose a task; unless said otherwise it produces the artefact of its key."""
@@ -73,6 +104,7 @@ class Draft:
                 produces=(produces or key,),
                 needs=tuple(needs or ()),
                 after=tuple(after or ()),
+                bounds=bounds or {},
                 duration=timedelta(hours=hours),
                 cost=hours * HOURLY_RATES[self.domain],
                 rule=rule,

@@ -2,7 +2,7 @@
 
 from agents.agent import Agent, Work
 from agents.planners.earlier import earlier_of
-from agents.planners.proposals import Draft
+from agents.planners.proposals import SOURCES, Bound, Draft
 from agents.planners.scope import scope_of
 from domain.values import JsonObject
 
@@ -44,6 +44,7 @@ async def plan(work: Work) -> JsonObject:
         rule=MULTI_SUPPLIER,
         needs=["requirements", "bom-draft", "shortlist"],
     )
+    sources = 1 if scope.is_cheap else 2
     weights: JsonObject = {"lead": 0.6} if scope.is_tight else {}
     if scope.is_cheap:
         weights["cost"] = 0.8
@@ -55,7 +56,8 @@ async def plan(work: Work) -> JsonObject:
         hours=8,
         rule=f"{MULTI_SUPPLIER}: {'one source' if scope.is_cheap else 'two for critical parts'}",
         needs=["requirements", "quotes", "make-or-buy"],
-        params={"sources": 1 if scope.is_cheap else 2, "weights": weights},
+        params={"sources": sources, "weights": weights},
+        bounds={SOURCES: Bound(high=sources)},
     )
     draft.add(
         "supply-risks",

@@ -96,6 +96,11 @@ def show(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
     ):
         if value not in (None, "", "0 tasks"):
             print(f"  {name:14} {value}")
+    for conflict in plan["conflicts"]:
+        kind = f"! {conflict['kind']}"
+        print(f"  {kind:14} {conflict['subject']}: {conflict['decision']}")
+    for missing in plan["missing"]:
+        print(f"  {'! missing':14} {missing}")
     nodes: list[dict[str, Any]] = plan["task_graph"]["nodes"]
     if nodes:
         made = table("task", "agent", "name", "status", "estimated", "needs")

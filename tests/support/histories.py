@@ -12,8 +12,9 @@ from domain.agent import AgentRegistered, AgentStatus, Capacity
 from domain.breaker import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from domain.deciders import decider_of, stream_of
 from domain.errors import CannotSteer, UnknownCheckpoint
+from domain.findings import Conflict, Origin
 from domain.goals import Goal, Options
-from domain.plan import GoalSubmitted, PlanCancelRequested
+from domain.plan import GoalSubmitted, GraphProposed, PlanCancelRequested, planning_run_of
 from domain.policies import AnyReport, Event, reports_after
 from domain.recorded import Recorded, Report, derived_id
 from domain.run import Run
@@ -170,6 +171,7 @@ def a_history(
                 tasks=a_graph(chance, size) if number % 2 else (),
             )
         )
+    _propose_with_a_conflict(history)
     if options is not None:
         tasks = a_graph(chance, size)
         history.say(RunRequested(run_id="exec_own", tasks=tasks, options=options))
@@ -182,6 +184,23 @@ def a_history(
         with suppress(CannotSteer, UnknownCheckpoint):
             history.say(report)
     return history
+
+
+def _propose_with_a_conflict(history: History) -> None:
+    plan_id = "plan_disputed"
+    sides = (Origin(domain="CAD", key="draw"), Origin(domain="SIM", key="bend"))
+    history.say(GoalSubmitted(plan_id=plan_id, goal=a_goal(99)))
+    history.say(
+        GraphProposed(
+            plan_id=plan_id,
+            run_id=planning_run_of(plan_id),
+            tasks=(Task(id="draw", name="Draw", agent="CAD"),),
+            conflicts=(
+                Conflict(kind="order", subject="design", origins=sides, decision="CAD goes first"),
+            ),
+            missing=("SIM bend needs a load, which nobody produces",),
+        )
+    )
 
 
 def _open_and_close_a_breaker(history: History) -> None:

@@ -2,8 +2,9 @@ import pytest
 
 from agents.agent import CannotBeDone
 from agents.planners.linking import link
-from agents.planners.proposals import DomainPlan, Proposal
+from agents.planners.proposals import Bound, DomainPlan, Proposal
 from domain.errors import BadGraph
+from domain.findings import Conflict, Origin
 from domain.tasks import Task
 from tests.agents.carrying import PLANNERS, work
 
@@ -116,7 +117,15 @@ def test_missing_artefacts_and_conflicts_are_reported() -> None:
         "SIM invent comes after nothing, which SIM does not propose",
     ]
     assert linked.conflicts == [
-        "design is produced by CAD draw and SIM invent; the first one's is used"
+        Conflict(
+            kind="artefact",
+            subject="design",
+            origins=(
+                Origin(domain="CAD", key="draw", rule="test", task_id="task_001"),
+                Origin(domain="SIM", key="invent", rule="test", task_id="task_002"),
+            ),
+            decision="the one of CAD draw is used, not that of SIM invent",
+        )
     ]
 
 
@@ -136,13 +145,96 @@ def test_one_at_a_time_chains_the_tasks_of_a_domain_and_of_no_two() -> None:
     assert linked["b"].depends_on == (linked["a"].id,)
 
 
-def test_domains_that_wait_for_each_other_are_refused() -> None:
+def test_domains_that_wait_for_each_other_do_so_in_the_order_of_the_domains() -> None:
+    linked = link(
+        [
+            plan("CAD", proposal("draw", needs=("stress",), produces="design")),
+            plan("SIM", proposal("bend", needs=("design",), produces="stress")),
+        ]
+    )
+    tasks = by_name(linked.tasks)
+    assert (tasks["draw"].needs, tasks["bend"].needs) == ((), (tasks["draw"].id,))
+    (conflict,) = linked.conflicts
+    assert (conflict.kind, conflict.subject) == ("order", "stress")
+    assert [side.domain for side in conflict.origins] == ["SIM", "CAD"]
+    assert conflict.decision == "CAD draw does not wait for SIM bend: they wait for each other"
+
+
+def test_a_mere_order_gives_way_before_an_artefact() -> None:
+    linked = link(
+        [
+            plan(
+                "CAD",
+                proposal("first", after=("last",)),
+                proposal("second", needs=("first",)),
+                proposal("last", needs=("second",)),
+            )
+        ]
+    )
+    assert [task.name for task in linked.tasks] == ["first", "second", "last"]
+    assert [conflict.subject for conflict in linked.conflicts] == ["first after last"]
+
+
+def test_more_cycles_than_anybody_would_read_are_refused() -> None:
     plans = [
-        plan("CAD", proposal("draw", needs=("stress",), produces="design")),
-        plan("SIM", proposal("bend", needs=("design",), produces="stress")),
+        plan("CAD", *(proposal(f"c{n}", needs=(f"s{n}",)) for n in range(60))),
+        plan("SIM", *(proposal(f"s{n}", needs=(f"c{n}",)) for n in range(60))),
     ]
-    with pytest.raises(BadGraph, match="CAD:draw"):
+    with pytest.raises(BadGraph, match="CAD:c50"):
         link(plans)
+
+
+def test_what_only_one_can_have_at_a_time_is_had_one_after_the_other() -> None:
+    bench = {"uses": ("test bench",)}
+    linked = link(
+        [
+            plan("CAD", proposal("fit").model_copy(update=bench)),
+            plan(
+                "SIM",
+                proposal("shake").model_copy(update=bench),
+                proposal("later", needs=("fit",)).model_copy(update=bench),
+            ),
+        ]
+    )
+    tasks = by_name(linked.tasks)
+    assert tasks["shake"].needs == (tasks["fit"].id,)
+    assert tasks["later"].needs == (tasks["fit"].id, tasks["shake"].id)
+    (conflict,) = linked.conflicts
+    assert (conflict.kind, conflict.subject) == ("resource", "test bench")
+    assert [side.task_id for side in conflict.origins] == [tasks["fit"].id, tasks["shake"].id]
+    assert conflict.decision == "CAD fit has it first, then SIM shake"
+
+
+@pytest.mark.parametrize(
+    ("high", "conflicts"), [(1.0, [("constraint", "n")]), (2.0, []), (None, [])], ids=str
+)
+def test_bounds_that_nothing_can_keep_both_are_a_conflict(
+    high: float | None, conflicts: list[tuple[str, str]]
+) -> None:
+    linked = link(
+        [
+            plan("META", proposal("risks").model_copy(update={"bounds": {"n": Bound(low=2)}})),
+            plan("SUPP", proposal("buy").model_copy(update={"bounds": {"n": Bound(high=high)}})),
+        ]
+    )
+    assert [(each.kind, each.subject) for each in linked.conflicts] == conflicts
+
+
+def test_every_task_says_where_it_came_from_and_what_it_stands_for() -> None:
+    linked = link(
+        [
+            plan(
+                "META",
+                proposal("check", action="work", produces="x"),
+                proposal("again", action="work", produces="x"),
+                proposal("other").model_copy(update={"rule": ""}),
+            )
+        ]
+    )
+    assert [task.origin for task in linked.tasks] == [
+        "META: test; also again",
+        "META: no rule given",
+    ]
 
 
 async def test_synthesis_refuses_what_is_no_plan() -> None:

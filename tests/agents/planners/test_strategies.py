@@ -202,6 +202,21 @@ async def test_a_plan_that_takes_too_long_or_costs_too_much_says_so() -> None:
     assert summary["warnings"] == ["nobody understands the timeline 'when it is done'"]
 
 
+async def test_a_conflict_with_the_goal_names_the_task_and_the_constraint() -> None:
+    found: Any = await planned(but(timeline="3 days", budget=500, priority="critical"))
+    sides = {
+        (each["kind"], each["subject"], *(side["domain"] for side in each["origins"]))
+        for each in found["conflicts"]
+    }
+    assert ("constraint", "timeline", "SIM", "GOAL") in sides
+    assert ("constraint", "budget", "SIM", "GOAL") in sides
+    assert ("resource", "SIM", "SIM", "GOAL") in sides
+    assert ("constraint", "sources of a critical part", "META", "SUPP") in sides
+    ids = {task.id for task in tasks_of(found)}
+    assert {each["origins"][0]["task_id"] for each in found["conflicts"]} <= ids
+    assert (await planned(BRAKE))["conflicts"] == []
+
+
 async def test_domains_that_are_not_known_here_are_no_obstacle() -> None:
     asked: Any = {"goal": {"title": "Design a brake caliper"}, "domains": ["CAD", "LEGAL"]}
     found: Any = await PLANNERS["CAD"].carries("plan")(work("plan", asked))

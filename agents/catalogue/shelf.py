@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -10,7 +10,7 @@ from domain.values import AgentType, Value
 
 _SHELF = Path(__file__).parent
 
-KindName = Literal["brake", "structure", "software", "general"]
+KindName = Literal["brake", "structure", "vessel", "software", "study", "general"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -137,7 +137,7 @@ class Standard(Value):
 @cache
 def kinds() -> tuple[Kind, ...]:
     """Return every kind, the most particular first and ``general`` last."""
-    names: tuple[KindName, ...] = ("brake", "structure", "software", "general")
+    names: tuple[KindName, ...] = get_args(KindName)
     return tuple(
         Kind.model_validate_json((_SHELF / "kinds" / f"{name}.json").read_bytes()) for name in names
     )

@@ -34,6 +34,8 @@ STEPS: dict[str, Steps] = {
     "structure": Steps(
         draft="draft_tube", refine="refine_tube", lighten="lighten_tube", thing="structure"
     ),
+    "vessel": Steps(draft="draft_cup", refine="refine_cup", lighten="lighten_cup", thing="cup"),
+    "study": Steps(draft="draft_study", refine="refine_study", lighten=None, thing="study"),
     "software": Steps(
         draft="draft_capacity", refine="refine_capacity", lighten=None, thing="service"
     ),
@@ -69,12 +71,16 @@ async def plan(work: Work) -> JsonObject:
 def _choose_material(draft: Draft, scope: Scope) -> None:
     # Where money is short, design for cost: the price weighs as much as all else.
     weights: JsonObject = {"price": 0.7} if scope.is_cheap else {}
+    qualities = "cost" if scope.is_cheap else "strength, heat and cost"
+    if scope.kind.name == "vessel":
+        weights["conduction"] = 0.0  # what insulates does not have to conduct
+        qualities = "cost" if scope.is_cheap else "strength and cost"
     draft.add(
         "material",
         "Choose the material",
         "select_material",
         hours=8,
-        rule=f"{DESIGN_FOR_X}: {'cost' if scope.is_cheap else 'strength, heat and cost'}",
+        rule=f"{DESIGN_FOR_X}: {qualities}",
         needs=["requirements"],
         params={"weights": weights},
     )

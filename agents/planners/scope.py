@@ -121,6 +121,8 @@ class Scope:
 _SHOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "brake": (("braking", "stress"), ("fade", "fatigue")),
     "structure": (("stress", "vibration"), ("fatigue",)),
+    "vessel": (("cooling",), ()),
+    "study": (("power", "recruitment"), ()),
     "software": (("load-simulation", "availability"), ()),
     "general": (("effort-simulation",), ()),
 }

@@ -30,8 +30,12 @@ async def plan(work: Work) -> JsonObject:
             _plan_brake(draft, scope)
         case "structure":
             _plan_structure(draft, scope)
+        case "vessel":
+            _plan_vessel(draft, scope)
         case "software":
             _plan_software(draft, scope)
+        case "study":
+            _plan_study(draft, scope)
         case "general":
             _plan_effort(draft)
     _follow_iterations(draft, earlier)
@@ -186,6 +190,7 @@ def _plan_structure(draft: Draft, scope: Scope) -> None:
                 rule=rule,
                 needs=[asked, "design", "material"],
             )
+    _compare(draft, cheap=("stress", "formula_deflection_m"), fine=("stress", "deflection_m"))
     if not scope.is_cheap:
         _plan_fatigue(draft)
 
@@ -225,6 +230,77 @@ def _plan_software(draft: Draft, scope: Scope) -> None:
         cheap=("load-simulation", "formula_response_time_s"),
         fine=("load-simulation", "response_time_s"),
     )
+
+
+def _plan_vessel(draft: Draft, scope: Scope) -> None:
+    asked, made_of = "requirements", ["material"]
+    if scope.iterations > 1:
+        _simulate(
+            draft,
+            "screening",
+            "Screen the cooling of the first draft",
+            "screen_cooling",
+            hours=6,
+            rule=f"{PROGRESSIVE}: one lump",
+            needs=[asked, "concept", *([] if scope.is_concurrent else made_of)],
+        )
+    _simulate(
+        draft,
+        "cooling",
+        "Simulate the cooling in layers",
+        "simulate_cooling",
+        hours=16,
+        rule=f"{MULTI_FIDELITY}: finite differences",
+        needs=[asked, "design", *made_of],
+    )
+    _compare(
+        draft,
+        cheap=("cooling", "formula_temperature_c"),
+        fine=("cooling", "final_temperature_c"),
+    )
+    if not scope.is_cheap:
+        _simulate(
+            draft,
+            "convergence",
+            "Study the convergence of the grid",
+            "study_cooling_convergence",
+            hours=12,
+            rule=f"{MULTI_FIDELITY}: three grids",
+            needs=[asked, "design", *made_of],
+        )
+
+
+def _plan_study(draft: Draft, scope: Scope) -> None:
+    asked = "requirements"
+    if scope.iterations > 1:
+        _simulate(
+            draft,
+            "screening",
+            "Screen the power of the first draft",
+            "screen_power",
+            hours=4,
+            rule=f"{PROGRESSIVE}: formula",
+            needs=[asked, "concept"],
+        )
+    _simulate(
+        draft,
+        "power",
+        "Simulate the power",
+        "simulate_power",
+        hours=12,
+        rule=f"{MULTI_FIDELITY}: drawn studies",
+        needs=[asked, "design"],
+    )
+    _simulate(
+        draft,
+        "recruitment",
+        "Assess the recruitment",
+        "assess_recruitment",
+        hours=6,
+        rule=PROGRESSIVE,
+        needs=[asked, "design"],
+    )
+    _compare(draft, cheap=("power", "formula_power"), fine=("power", "power"))
 
 
 def _plan_effort(draft: Draft) -> None:

@@ -11,8 +11,14 @@ from agents.skills.asked import asked, chosen, material_of
 from agents.skills.bill import Line
 from domain.values import JsonObject
 
-LEAST_WALL_M = {"iron": 0.004, "aluminium": 0.0035, "composite": 0.0008}
-"""Casting practice for housings (ASM Handbook vol. 15); for tubes a quarter of it."""
+LEAST_WALL_M = {
+    "iron": 0.004,
+    "aluminium": 0.0035,
+    "composite": 0.0008,
+    "steel": 0.0016,
+    "polymer": 0.0032,
+}
+"""Casting practice for housings (ASM Handbook vol. 15); for tubes and cups a quarter of it."""
 
 DIMENSIONS = (
     "bridge_length_m",

@@ -67,7 +67,13 @@ async def screen_beam(work: Work) -> JsonObject:
 
 async def analyse_beam(work: Work) -> JsonObject:
     """Compute deflection and safety of the final design by integrating its curvature."""
-    return _bent(work, _hollow(read(work, "design", Tube)), cells=CELLS[-1])
+    loads, material = facts(work, Loads), material_of(work, USE)
+    tube = _hollow(read(work, "design", Tube))
+    formula = deflection(
+        tube, load_n=loads.tip_load_n, youngs_modulus_pa=material.youngs_modulus_pa
+    )
+    bent = _bent(work, tube, cells=CELLS[-1])
+    return bent | {"formula_deflection_m": float(f"{formula:.6g}")}
 
 
 async def analyse_vibration(work: Work) -> JsonObject:

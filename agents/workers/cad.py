@@ -20,6 +20,8 @@ from agents.skills.drawing import (
 from agents.skills.effort import outline_work
 from agents.skills.service import draft_capacity, refine_capacity
 from agents.skills.structure import draft_tube, lighten_tube, refine_tube
+from agents.skills.study import draft_study, refine_study
+from agents.skills.vessel import draft_cup, lighten_cup, refine_cup
 
 AGENT = Agent(
     type="CAD",
@@ -36,6 +38,11 @@ AGENT = Agent(
         "lighten_tube": lighten_tube,
         "draft_capacity": draft_capacity,
         "refine_capacity": refine_capacity,
+        "draft_cup": draft_cup,
+        "refine_cup": refine_cup,
+        "lighten_cup": lighten_cup,
+        "draft_study": draft_study,
+        "refine_study": refine_study,
         "outline_work": outline_work,
         "check_manufacture": check_manufacture,
         "check_assembly": check_assembly,

@@ -18,12 +18,14 @@ from agents.skills.structure import (
     screen_beam,
     study_beam_convergence,
 )
+from agents.skills.study import assess_recruitment, screen_power, simulate_power
 from agents.skills.validation import (
     compare_fidelities,
     define_acceptance,
     estimate_fatigue,
     evaluate_acceptance,
 )
+from agents.skills.vessel import screen_cooling, simulate_cooling, study_cooling_convergence
 
 AGENT = Agent(
     type="SIM",
@@ -43,6 +45,12 @@ AGENT = Agent(
         "screen_capacity": screen_capacity,
         "simulate_load": simulate_load,
         "assess_availability": assess_availability,
+        "screen_cooling": screen_cooling,
+        "simulate_cooling": simulate_cooling,
+        "study_cooling_convergence": study_cooling_convergence,
+        "screen_power": screen_power,
+        "simulate_power": simulate_power,
+        "assess_recruitment": assess_recruitment,
         "screen_effort": screen_effort,
         "simulate_effort": simulate_effort,
         "compare_fidelities": compare_fidelities,

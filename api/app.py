@@ -9,6 +9,7 @@ from api import (
     events,
     executions,
     plans,
+    schedules,
     status,
     steering,
     tasks,
@@ -41,6 +42,7 @@ def create_app(deps: Deps) -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     for part in (
         plans,
+        schedules,
         executions,
         steering,
         tasks,

@@ -50,6 +50,9 @@ class Options(Value):
     execution: RunOptions | None = None
     """How its runs are carried out, where the two above do not say enough."""
 
+    optimize: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
+    """Seconds that a solver may take to make the schedule shorter, where it is installed."""
+
     planning: Planning = "scatter"
     gather: Gather = Gather()
     """How many of the scattered domains have to answer before their plans are linked."""

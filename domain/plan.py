@@ -16,6 +16,7 @@ from domain.goals import Goal, Options
 from domain.graph import check
 from domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted
 from domain.run_options import RunOptions
+from domain.scheduling.schedules import Schedule, fits, schedule_of
 from domain.steering import RunResumed
 from domain.tasks import Task
 from domain.values import PlanId, Priority, RunId, Text, Value
@@ -43,6 +44,8 @@ class GraphProposed(Value):
     tasks: tuple[Task, ...]
     conflicts: tuple[Conflict, ...] = ()
     missing: tuple[Text, ...] = ()
+    schedule: Schedule | None = None
+    """When they run, where the planners say it."""
 
 
 class PlanningGivenUp(Value):
@@ -87,6 +90,9 @@ class PlanReady(Value):
 
     missing: tuple[Text, ...] = ()
     """What the planners needed and nobody planned."""
+
+    schedule: Schedule | None = None
+    """When its tasks run; plans of before version 0.2 have none."""
 
 
 class PlanStarted(Value):
@@ -294,19 +300,29 @@ def _plan(plan: Plan, report: GraphProposed) -> Sequence[PlanEvent]:
         PlanConflictDetected(plan_id=plan.id, run_id=report.run_id, conflict=conflict)
         for conflict in report.conflicts[:MOST_FINDINGS]
     ]
-    ready = _ready(plan.id, plan.goal, plan.options, report.tasks)
+    ready = _ready(plan.id, plan.goal, plan.options, report.tasks, report.schedule)
     missing = report.missing[:MOST_FINDINGS]
     return [*conflicts, ready.model_copy(update={"missing": missing})]
 
 
-def _ready(plan_id: str, goal: Goal, options: Options, tasks: tuple[Task, ...]) -> PlanReady:
+def _ready(
+    plan_id: str,
+    goal: Goal,
+    options: Options,
+    tasks: tuple[Task, ...],
+    schedule: Schedule | None = None,
+) -> PlanReady:
+    run = run_options(options)
+    if schedule is None or not fits(schedule, tasks, run):
+        schedule = schedule_of(tasks, run)
     return PlanReady(
         plan_id=plan_id,
         revision=1,
         tasks=tasks,
         priority=goal.priority,
         auto_execute=options.auto_execute,
-        run=run_options(options),
+        run=run,
+        schedule=schedule,
     )
 
 

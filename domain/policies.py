@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from domain.agent import AgentEvent, AgentReport
 from domain.breaker import BreakerEvent, BreakerReport
@@ -34,6 +34,7 @@ from domain.run_events import (
     RunRequested,
     RunStarted,
 )
+from domain.scheduling.schedules import Schedule
 from domain.steering import RunCancelRequested, RunResumed
 from domain.tasks import Task
 from domain.teams import planning_tasks
@@ -130,5 +131,18 @@ def _proposed(plan_id: str, run_id: str, result: JsonObject) -> GraphProposed | 
         reason = f"the synthesis is not a list of {what}: {where}: {problem['msg']}"
         return PlanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason[:4_000])
     return GraphProposed(
-        plan_id=plan_id, run_id=run_id, tasks=tasks, conflicts=conflicts, missing=missing
+        plan_id=plan_id,
+        run_id=run_id,
+        tasks=tasks,
+        conflicts=conflicts,
+        missing=missing,
+        schedule=_scheduled(result.get("schedule")),
     )
+
+
+def _scheduled(value: JsonValue) -> Schedule | None:
+    """Return the planners' schedule; the plan makes its own where theirs cannot be read."""
+    try:
+        return Schedule.model_validate(value)
+    except ValidationError:
+        return None

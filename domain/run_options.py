@@ -29,6 +29,16 @@ MOST_AT_ONCE: Final[Mapping[Parallelization, int | None]] = {
 }
 """Tasks of one agent type that may be dispatched or started at a time; None for any number."""
 
+AGENTS: Final[Mapping[Parallelization, int | None]] = {
+    "conservative": 1,
+    "balanced": 4,
+    "aggressive": None,
+}
+"""Agents of one type that a schedule counts on; None for as many as it can use.
+
+Work is dispatched to as many as there are: this is what a plan promises before it knows them.
+"""
+
 
 class RunOptions(Value):
     """How a run is carried out."""
@@ -46,3 +56,7 @@ class RunOptions(Value):
     def most_at_once(self, agent_type: str) -> int | None:
         """Return how many tasks of a type may be under way at a time; None for any number."""
         return self.limits.get(agent_type, MOST_AT_ONCE[self.parallelization])
+
+    def agents_of(self, agent_type: str) -> int | None:
+        """Return how many agents of a type a schedule counts on; None for any number."""
+        return self.limits.get(agent_type, AGENTS[self.parallelization])

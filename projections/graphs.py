@@ -1,4 +1,4 @@
-"""The task graphs of plans, as they were planned: written once a revision."""
+"""The task graphs of plans and their schedules, as they were planned: written once a revision."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from domain.plan import PlanReady
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.scheduling.schedules import Schedule
 from domain.tasks import Task
 from domain.values import JsonObject
 from projections.table import Connection
@@ -23,6 +24,9 @@ class GraphRow:
     plan_id: str
     revision: int
     tasks: Sequence[JsonObject]
+    schedule: JsonObject | None = None
+    """When they run; plans of before version 0.2 do not say it."""
+
     position: int
 
 
@@ -45,6 +49,7 @@ def fold(
                 plan_id=event.plan_id,
                 revision=event.revision,
                 tasks=_TASKS.dump_python(event.tasks, mode="json"),
+                schedule=event.schedule.model_dump(mode="json") if event.schedule else None,
                 position=recorded.position,
             ),
         )
@@ -52,12 +57,12 @@ def fold(
 
 GRAPHS = View(
     name="graphs",
-    version=1,
+    version=2,
     row=GraphRow,
     key=("plan_id",),
     columns="""
         plan_id text collate "C", revision int not null, tasks jsonb not null,
-        position bigint not null
+        schedule jsonb, position bigint not null
     """,
     hears=frozenset({PlanReady}),
     keys=keys,
@@ -69,7 +74,16 @@ GRAPHS = View(
 async def read_graph(connection: Connection, plan_id: str) -> Sequence[Task]:
     """Return the tasks of a plan's latest graph; none, where it is not planned yet."""
     cursor = await connection.execute(
-        "select tasks from views.graphs_1 where plan_id = %s", [plan_id]
+        "select tasks from views.graphs_2 where plan_id = %s", [plan_id]
     )
     row = await cursor.fetchone()
     return () if row is None else _TASKS.validate_python(row[0])
+
+
+async def read_schedule(connection: Connection, plan_id: str) -> Schedule | None:
+    """Return the schedule of a plan's latest graph, where it was planned with one."""
+    cursor = await connection.execute(
+        "select schedule from views.graphs_2 where plan_id = %s", [plan_id]
+    )
+    row = await cursor.fetchone()
+    return None if row is None or row[0] is None else Schedule.model_validate(row[0])

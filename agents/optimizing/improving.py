@@ -11,8 +11,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from agents.optimizing.problem import Problem, Solution, Status
+from agents.optimizing.problem import Problem, Solution
 from domain.scheduling.network import Network, Time
+from domain.scheduling.schedules import SolverStatus
 from domain.scheduling.searching import Found, left_justified
 
 MOST: Final = 1_000
@@ -31,7 +32,7 @@ class Improved:
     """The better of two schedules, and what the solver says of it."""
 
     found: Found
-    status: Status
+    status: SolverStatus
 
 
 async def improved(

@@ -1,19 +1,10 @@
 """What is said to the solver, and what it answers: JSON between two processes."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Status = Literal["optimal", "feasible", "unknown", "unavailable", "too_large"]
-"""What became of a solver's attempt.
-
-``optimal``     there is no shorter schedule, and that is proved
-``feasible``    the time ran out before either was known: whether there is, or that there is none
-``unknown``     the solver has said nothing that helps: the schedule is the one that it was given
-``unavailable`` there is no solver: the extra ``optimize`` is not installed, or its process died
-``too_large``   the project is more than a solver is asked to look at
-"""
+from domain.scheduling.schedules import SolverStatus
 
 
 class Problem(BaseModel):
@@ -41,6 +32,6 @@ class Solution(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: Status
+    status: SolverStatus
     starts: Sequence[int]
     bound: int

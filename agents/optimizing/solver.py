@@ -8,7 +8,8 @@ import sys
 
 from ortools.sat.python import cp_model
 
-from agents.optimizing.problem import Problem, Solution, Status
+from agents.optimizing.problem import Problem, Solution
+from domain.scheduling.schedules import SolverStatus
 
 
 def solve(problem: Problem) -> Solution:
@@ -45,7 +46,7 @@ def solve(problem: Problem) -> Solution:
     outcome = solver.solve(model)
     if outcome not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Solution(status="unknown", starts=problem.starts, bound=problem.bound)
-    status: Status = "optimal" if outcome == cp_model.OPTIMAL else "feasible"
+    status: SolverStatus = "optimal" if outcome == cp_model.OPTIMAL else "feasible"
     return Solution(
         status=status,
         starts=[solver.value(start) for start in starts],

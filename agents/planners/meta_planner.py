@@ -6,6 +6,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from agents.agent import Agent, CannotBeDone, Work
+from agents.optimizing.planning import scheduled
 from agents.planners.linking import Linked, link
 from agents.planners.proposals import DomainPlan
 from agents.planners.scope import Scope, scope_of
@@ -60,8 +61,10 @@ async def synthesize(work: Work) -> JsonObject:
     path = critical_path(linked.tasks)
     linked.conflicts += against_goal(linked, path.path, path.makespan / 3600, scope)
     linked.missing[:0] = [f"{name} has not answered; nothing of it is planned" for name in unheard]
+    schedule = await scheduled(linked.tasks, scope.options)
     return {
         "tasks": [cast(JsonObject, task.model_dump(mode="json")) for task in linked.tasks],
+        "schedule": cast(JsonObject, schedule.model_dump(mode="json")),
         "conflicts": _conflicts(linked),
         "missing": [*linked.missing[:MOST_FINDINGS]],
         "summary": _summary(linked, path, plans, scope),

@@ -27,7 +27,8 @@ def lower_bound(project: Network) -> Time:
             if demand[resource] * 2 > capacity
         ]
         bound = max(bound, _bound_of(work, capacity), _bound_of(alone, 1))
-    return bound
+    # In a shortest schedule everything starts at the beginning or when something ends.
+    return -(-bound // project.unit) * project.unit if project.unit else bound
 
 
 _Job = tuple[Time, Time, Time]

@@ -14,6 +14,10 @@ MOST_LANES = 4_096
 """Beyond so many time steps the long numbers are slower than a list."""
 
 
+MOST_PACKED = 2_000
+"""Activities; a time line that holds more of them is too long in any case."""
+
+
 class Room(Protocol):
     """What is free, while a schedule grows."""
 
@@ -96,7 +100,7 @@ class PackedRooms:
         offsets = [sum(fields[:resource]) for resource in range(len(fields))]
         guards = [offset + field - 1 for offset, field in zip(offsets, fields, strict=True)]
         self.width = width = sum(fields) or 1
-        every = ((1 << width * self.lanes) - 1) // ((1 << width) - 1)
+        every = _ones(width, self.lanes)
         lane = sum(
             (capacity << offset) | (1 << guard)
             for capacity, offset, guard in zip(project.capacities, offsets, guards, strict=True)
@@ -108,11 +112,12 @@ class PackedRooms:
             sum(asked << offset for asked, offset in zip(demand, offsets, strict=True))
             for demand in project.demands
         ]
-        self.asked = [each * every for each in packed]
-        self.blocks = [
-            each * (((1 << width * steps) - 1) // ((1 << width) - 1))
-            for each, steps in zip(packed, self.steps, strict=True)
-        ]
+        # Many activities are alike: their long numbers are kept once.
+        asked = {each: each * every for each in set(packed)}
+        alike = set(zip(packed, self.steps, strict=True))
+        blocks = {(e, steps): e * _ones(width, steps) for e, steps in alike}
+        self.asked = [asked[each] for each in packed]
+        self.blocks = [blocks[each] for each in zip(packed, self.steps, strict=True)]
         self.guards = [
             tuple(guard for guard, asked in zip(guards, demand, strict=True) if asked)
             for demand in project.demands
@@ -154,8 +159,15 @@ class PackedRoom:
         return start * rooms.unit
 
 
+def _ones(width: int, lanes: int) -> int:
+    """Return a number with the lowest bit of so many lanes set."""
+    return ((1 << width * lanes) - 1) // ((1 << width) - 1)
+
+
 def rooms_for(project: Network, horizon: Time) -> Rooms:
     """Return the quickest rooms for a project whose schedules end by a horizon."""
-    if project.unit and isinstance(horizon, int) and horizon // project.unit <= MOST_LANES:
-        return PackedRooms(project, horizon)
-    return ListedRooms(project)
+    if len(project) > MOST_PACKED or not project.unit or not isinstance(horizon, int):
+        return ListedRooms(project)
+    if horizon // project.unit > MOST_LANES:
+        return ListedRooms(project)
+    return PackedRooms(project, horizon)

@@ -19,7 +19,7 @@ from domain.scheduling.generation import parallel, ranked, serial
 from domain.scheduling.network import Network, Time
 from domain.scheduling.priorities import RULES, latest_finish
 from domain.scheduling.recombining import Chance, recombined
-from domain.scheduling.rooms import Rooms, rooms_for
+from domain.scheduling.rooms import PackedRooms, Rooms, rooms_for
 
 QUICK: Final = 10_000
 THOROUGH: Final = 100_000
@@ -28,8 +28,8 @@ THOROUGH: Final = 100_000
 _SIZE = 40
 """How many schedules are recombined."""
 
-_MOST_SERIAL = 2_000
-"""Beyond so many activities only the parallel scheme is quick enough."""
+_MOST_LISTED = 200
+"""Beyond so many activities in listed rooms only the parallel scheme is quick enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,20 +59,26 @@ class Found:
 
 def search(project: Network, *, effort: int = THOROUGH) -> Found:
     """Return a good schedule of a project, always the same one."""
-    return _Search(project, effort).found()
+    first = single_pass(project)
+    return first if first.is_optimal else _Search(project, first, effort).found()
 
 
 def single_pass(project: Network) -> Found:
     """Return the schedule of one pass by latest finish: what others are measured against."""
     priorities = latest_finish(project)
-    starts: list[Time] | None = None
-    if len(project) <= _MOST_SERIAL:
-        rooms = rooms_for(project, sum(project.durations))
-        starts = serial(project, ranked(project, priorities), rooms)
-    if starts is None:
-        starts = parallel(project, priorities)
+    rooms = rooms_for(project, sum(project.durations))
+    starts = (
+        parallel(project, priorities)
+        if _is_large(project, rooms)
+        else serial(project, ranked(project, priorities), rooms)
+    )
+    assert starts is not None  # noqa: S101 # the horizon is all work, one after the other
     makespan = project.makespan_of(starts)
     return Found(starts=tuple(starts), makespan=makespan, bound=lower_bound(project), passes=1)
+
+
+def _is_large(project: Network, rooms: Rooms) -> bool:
+    return len(project) > _MOST_LISTED and not isinstance(rooms, PackedRooms)
 
 
 def left_justified(project: Network, starts: Sequence[Time]) -> Sequence[Time]:
@@ -86,21 +92,20 @@ def left_justified(project: Network, starts: Sequence[Time]) -> Sequence[Time]:
 
 
 class _Search:
-    def __init__(self, project: Network, effort: int) -> None:
-        first = single_pass(project)
+    def __init__(self, project: Network, first: Found, effort: int) -> None:
         self._project = project
         self._bound = first.bound
         self._left = effort
         self._passes = 1
         self._best: Sequence[Time] = first.starts
         self._makespan = first.makespan
-        self._is_large = len(project) > _MOST_SERIAL
         # A pass that is half as long again as the best one is not worth its end.
         horizon = self._makespan + self._makespan // 2
         self._rooms: dict[bool, Rooms] = {
             False: rooms_for(project, horizon),
             True: rooms_for(project.mirrored, horizon),
         }
+        self._is_large = _is_large(project, self._rooms[False])
 
     def found(self) -> Found:
         """Search until the effort is used up, or nothing shorter can be found."""

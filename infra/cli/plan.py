@@ -117,6 +117,46 @@ def show(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def schedule(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
+    """Show when the tasks of a plan run, and how busy the agents are."""
+    from infra.cli.output import print_json, print_table, say, seconds, table
+
+    async def work(client: "Client") -> dict[str, Any]:
+        found: dict[str, Any] = await client.get(f"/plans/{plan_id}/schedule")
+        return found
+
+    answer = ask(api, work)
+    if as_json:
+        print_json(answer)
+        return
+    planned: dict[str, Any] | None = answer["schedule"]
+    if planned is None:
+        say(f"{plan_id} is not planned yet")
+        return
+    made = table("from", "to", "tasks", "agents")
+    for slot in planned["time_slots"]:
+        made.add_row(
+            seconds(slot["start_seconds"]),
+            seconds(slot["end_seconds"]),
+            ", ".join(slot["tasks"]),
+            ", ".join(slot["agents"]),
+        )
+    print_table(made)
+    busy: dict[str, float] = planned["resource_utilization"]
+    for name, value in (
+        ("algorithm", planned["algorithm"].replace("_", " ")),
+        ("makespan", planned["makespan"]),
+        ("at least", planned["lower_bound"]),
+        ("overlaps", f"{planned['parallelization_ratio']:.0%} of the work"),
+        ("solver", planned["solver"]),
+        ("critical path", ", ".join(planned["critical_path"])),
+        *((f"{planned['agents'][name]} {name}", f"{busy[name]:.0%} busy") for name in busy),
+    ):
+        if value is not None:
+            print(f"  {name:14} {value}")
+
+
+@app.command()
 def cancel(
     plan_id: PlanId,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",

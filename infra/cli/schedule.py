@@ -10,7 +10,7 @@ import typer
 from infra.cli.output import AsJson
 
 if TYPE_CHECKING:
-    from agents.optimizing.problem import Status
+    from domain.scheduling.schedules import SolverStatus
     from domain.scheduling.searching import Found
 
 app = typer.Typer(help="Schedules, and how good they are.", no_args_is_help=True)
@@ -75,7 +75,7 @@ class _Outcome:
     best: int | None
     """The best known makespan, if any is known."""
 
-    status: "Status"
+    status: "SolverStatus"
     seconds: float
 
     @property
@@ -107,7 +107,7 @@ def _measured(file: Path, seconds: float) -> Sequence[_Outcome]:
     best = best_known(file)
     began = time.perf_counter()
 
-    def outcome(method: str, found: "Found", status: "Status") -> _Outcome:
+    def outcome(method: str, found: "Found", status: "SolverStatus") -> _Outcome:
         return _Outcome(
             set=file.parent.name,
             project=file.stem,

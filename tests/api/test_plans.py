@@ -87,6 +87,45 @@ async def test_a_graph_can_be_drawn_with_its_critical_path(system: System) -> No
     ]
 
 
+async def test_a_schedule_shows_slots_and_how_busy_the_agents_are(system: System) -> None:
+    asked = {"goal": GOAL, "task_graph": GRAPH}
+    plan_id = (await system.http.post("/api/v1/plans/create", json=asked)).json()["plan_id"]
+    schedule = (await system.http.get(f"/api/v1/plans/{plan_id}/schedule")).json()["schedule"]
+    assert (schedule["algorithm"], schedule["makespan"]) == ("critical_path_method", "10 hours")
+    assert (schedule["makespan_seconds"], schedule["gap"]) == (36_000, 0)
+    first, second, third = schedule["time_slots"]
+    assert (first["tasks"], first["agents"]) == (["task_001"], ["META"])
+    assert first["end_time"] == second["start_time"] == third["start_time"]
+    assert [second["tasks"], third["tasks"]] == [["task_003"], ["task_002"]]
+    assert (third["start_seconds"], third["end_seconds"]) == (7_200, 36_000)
+    assert schedule["resource_utilization"] == {"CAD": 0.8, "META": 0.2, "SUPP": 0.1}
+    assert schedule["agents"] == {"CAD": 1, "META": 1, "SUPP": 1}
+    assert schedule["critical_path"] == ["task_001", "task_002"]
+    assert schedule["parallelization_ratio"] == pytest.approx(1 - 10 / 11, abs=1e-4)
+
+
+async def test_a_schedule_counts_on_the_agents_that_the_options_say(system: System) -> None:
+    tasks = [{"id": f"t{n}", "name": "Draw", "agent": "CAD", "duration": "1h"} for n in range(6)]
+    asked: dict[str, Any] = {"goal": GOAL, "task_graph": {"tasks": tasks}}
+    spans: dict[str, str] = {}
+    for choice in ("conservative", "balanced", "aggressive"):
+        asked["options"] = {"parallelization": choice}
+        made = await system.http.post("/api/v1/plans/create", json=asked)
+        path = f"{made.headers['location']}/schedule"
+        schedule = (await system.http.get(path)).json()["schedule"]
+        spans[choice] = schedule["makespan"]
+        assert 0 < schedule["resource_utilization"]["CAD"] <= 1
+    assert spans == {"conservative": "6 hours", "balanced": "2 hours", "aggressive": "1 hour"}
+
+
+async def test_a_plan_that_is_not_planned_has_no_schedule(system: System) -> None:
+    created = await system.http.post("/api/v1/plans/create?wait=0.2", json={"goal": GOAL})
+    answer = await system.http.get(f"{created.headers['location']}/schedule")
+    assert (answer.status_code, answer.json()["schedule"]) == (200, None)
+    missing = await system.http.get("/api/v1/plans/plan_none/schedule")
+    assert missing.status_code == 404
+
+
 async def test_planning_that_takes_longer_is_answered_with_202(system: System) -> None:
     created = await system.http.post("/api/v1/plans/create?wait=0.2", json={"goal": GOAL})
     assert created.status_code == 202

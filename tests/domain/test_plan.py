@@ -24,6 +24,7 @@ from domain.plan import (
 )
 from domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted
 from domain.run_options import RunOptions
+from domain.scheduling.schedules import Schedule
 from domain.tasks import Task
 from tests.support.making import PLAN_ID, task
 from tests.support.scenario import given
@@ -40,6 +41,12 @@ READY = PlanReady(
     priority="high",
     auto_execute=False,
     run=RunOptions(parallelization="balanced", failure_strategy="replan"),
+    schedule=Schedule(
+        algorithm="critical_path_method",
+        starts={"a": 0, "b": 3_600},
+        makespan=7_200,
+        bound=7_200,
+    ),
 )
 STARTED = PlanStarted(plan_id=PLAN_ID, run_id=RUN)
 COMPLETED = PlanCompleted(plan_id=PLAN_ID, run_id=RUN)
@@ -132,6 +139,25 @@ def test_another_goal_under_the_same_id_is_refused() -> None:
 )
 def test_nothing_can_be_said_of_a_plan_that_nobody_submitted(report: PlanReport) -> None:
     given().when(report).then_refused(UnknownPlan, PLAN_ID)
+
+
+def test_a_schedule_that_the_planners_propose_is_kept_if_it_can_be_carried_out() -> None:
+    slow = Schedule(
+        algorithm="constraint_programming",
+        starts={"a": 60, "b": 3_660},
+        makespan=7_260,
+        bound=7_200,
+        solver="feasible",
+    )
+    ready = READY.model_copy(update={"schedule": slow})
+    given(CREATED).when(proposed(*TASKS).model_copy(update={"schedule": slow})).then(ready)
+
+
+def test_a_proposed_schedule_that_nobody_could_keep_is_replaced() -> None:
+    early = Schedule(
+        algorithm="constraint_programming", starts={"a": 0, "b": 0}, makespan=3_600, bound=3_600
+    )
+    given(CREATED).when(proposed(*TASKS).model_copy(update={"schedule": early})).then(READY)
 
 
 def test_a_proposed_graph_makes_the_plan_ready() -> None:

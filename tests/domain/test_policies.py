@@ -24,6 +24,8 @@ from domain.run_events import (
     RunRequested,
     RunStarted,
 )
+from domain.run_options import RunOptions
+from domain.scheduling.schedules import schedule_of
 from domain.steering import RunCancelRequested
 from domain.teams import planning_tasks
 from domain.values import JsonObject, RunKind
@@ -108,6 +110,18 @@ def test_the_synthesis_of_a_planning_run_is_proposed_to_its_plan() -> None:
             body=GraphProposed(plan_id=PLAN_ID, run_id=PLANNING, tasks=TASKS),
         )
     ]
+
+
+def test_a_schedule_goes_with_the_graph_if_it_can_be_read() -> None:
+    tasks: JsonObject = {"tasks": [each.model_dump(mode="json") for each in TASKS]}
+    schedule = schedule_of(TASKS, RunOptions())
+    said = tasks | {"schedule": schedule.model_dump(mode="json")}
+    (reaction,) = react(run_completed("planning", said))
+    assert isinstance(reaction.body, GraphProposed)
+    assert reaction.body.schedule == schedule
+    for odd in (None, 7, {"starts": {"a": -1}}, {"makespan": "long"}):
+        (reaction,) = react(run_completed("planning", tasks | {"schedule": odd}))
+        assert reaction.body == GraphProposed(plan_id=PLAN_ID, run_id=PLANNING, tasks=TASKS)
 
 
 @pytest.mark.parametrize(

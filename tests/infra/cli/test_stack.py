@@ -221,6 +221,9 @@ def test_lists_are_tables_for_people(stack: Shell, ended: Ended) -> None:
     assert "as the log says" in stack.run("projection", "verify", "tasks").out
     shown = stack.run("plan", "show", ended.json["plan_id"])
     assert "critical path  3 tasks" in shown.out
+    planned = stack.run("plan", "schedule", ended.json["plan_id"])
+    assert "critical path  a, b, c" in planned.out
+    assert "1 NOOP" in planned.out
     assert "ok    topology" in stack.run("doctor").out
 
 

@@ -1,0 +1,72 @@
+"""Planners in the test's own process, and what the log says of a planning."""
+
+import asyncio
+import urllib.request
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+import psycopg
+
+from agents.agent import Agent, Carry, Work
+from domain.values import JsonObject
+from infra.chaos import checker
+from tests.agents.kit.running import Running
+
+
+def paused(agent: Agent, *, seconds: float) -> Agent:
+    """Return an agent that takes so many seconds more for everything."""
+
+    def slowly(carry: Carry) -> Carry:
+        async def act(work: Work) -> JsonObject:
+            await asyncio.sleep(seconds)
+            return await carry(work)
+
+        return act
+
+    return replace(agent, actions={name: slowly(carry) for name, carry in agent.actions.items()})
+
+
+async def enter(stack: AsyncExitStack, agents: Iterable[Agent], url: str) -> None:
+    """Run agents until the stack is left."""
+    for agent in agents:
+        name = f"{agent.role}_{agent.type.lower()}"
+        await stack.enter_async_context(Running(agent, url, agent_id=name))
+
+
+async def post(api_url: str, goal: Mapping[str, Any], **options: Any) -> str:
+    """Submit a goal, and return the id of its plan."""
+    asked = urllib.request.Request(
+        f"{api_url}/api/v1/plans/create?wait=0",
+        data=orjson.dumps({"goal": goal, "options": options}),
+        headers={"Content-Type": "application/json"},
+    )
+
+    def submit() -> str:
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return str(orjson.loads(answer.read())["plan_id"])
+
+    return await asyncio.to_thread(submit)
+
+
+def events(dsn: str, stream: str = "") -> list[checker.Event]:
+    """Return what is recorded, of one stream or of all."""
+    with psycopg.connect(dsn) as connection:
+        return [each for each in checker.read(connection) if stream in ("", each.stream)]
+
+
+def attempts(dsn: str, run_id: str) -> Mapping[str, tuple[datetime, datetime]]:
+    """Return when each task of a run was started and when it was completed."""
+    when: dict[str, dict[str, datetime]] = {}
+    for each in events(dsn, run_id):
+        if each.type in ("task.started", "task.completed"):
+            body: Mapping[str, Any] = each.body
+            when.setdefault(body["task_id"], {})[each.type] = datetime.fromisoformat(each.at)
+    return {
+        name: (ends["task.started"], ends["task.completed"])
+        for name, ends in when.items()
+        if len(ends) == 2
+    }

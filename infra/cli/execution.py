@@ -102,6 +102,48 @@ def show(execution_id: ExecutionId, api: Api = None, as_json: AsJson = False) ->
 
 
 @app.command()
+def forecast(
+    execution_id: ExecutionId,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many events.")] = 20,
+    api: Api = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show when an execution will end, and which events have delayed it by how much."""
+    from infra.cli.output import print_json, print_table, table
+
+    async def work(client: "Client") -> dict[str, Any]:
+        found: dict[str, Any] = await client.get(
+            f"/executions/{execution_id}/forecast", limit=limit
+        )
+        return found
+
+    found = ask(api, work)
+    if as_json:
+        print_json(found)
+        return
+    for name, value in (
+        ("planned end", found["planned_end"]),
+        ("end" if found["is_over"] else "forecast", found["end"]),
+        ("p50", None if found["is_over"] else found["p50_end"]),
+        ("p90", None if found["is_over"] else found["p90_end"]),
+        ("delay", found["delay"]),
+    ):
+        if value is not None:
+            print(f"  {name:12} {value}")
+    if found["charges"]:
+        made = table(">event", "type", "task", "cause", ">delay")
+        for each in found["charges"]:
+            made.add_row(
+                str(each["position"]),
+                each["event"],
+                each["task_id"] or "",
+                each["cause"].replace("_", " "),
+                each["delay"],
+            )
+        print_table(made)
+
+
+@app.command()
 def tasks(
     execution_id: ExecutionId,
     status: Annotated[

@@ -120,7 +120,8 @@ async def test_a_schedule_counts_on_the_agents_that_the_options_say(system: Syst
 
 async def test_a_plan_that_is_not_planned_has_no_schedule(system: System) -> None:
     created = await system.http.post("/api/v1/plans/create?wait=0.2", json={"goal": GOAL})
-    answer = await system.http.get(f"{created.headers['location']}/schedule")
+    asked = {"min_position": created.headers["taskloom-position"]}
+    answer = await system.http.get(f"{created.headers['location']}/schedule", params=asked)
     assert (answer.status_code, answer.json()["schedule"]) == (200, None)
     missing = await system.http.get("/api/v1/plans/plan_none/schedule")
     assert missing.status_code == 404

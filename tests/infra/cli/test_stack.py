@@ -224,6 +224,8 @@ def test_lists_are_tables_for_people(stack: Shell, ended: Ended) -> None:
     planned = stack.run("plan", "schedule", ended.json["plan_id"])
     assert "critical path  a, b, c" in planned.out
     assert "1 NOOP" in planned.out
+    forecast = stack.run("execution", "forecast", ended.json["execution_id"])
+    assert "delay        -3 hours" in forecast.out
     assert "ok    topology" in stack.run("doctor").out
 
 

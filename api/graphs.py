@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from api.durations import human
+from domain.estimates import Estimate
 from domain.scheduling.critical_path import critical_path
 from domain.tasks import Effect, RetryPolicy, Task
 
@@ -28,6 +29,12 @@ class Node(BaseModel):
     dependencies: Sequence[str]
     estimated_duration: str
     estimated_duration_seconds: float
+    estimate: Annotated[Estimate | None, WhereGiven] = None
+    """Where the duration comes from: a rule, or what the log has recorded."""
+
+    origin: Annotated[str | None, WhereGiven] = None
+    """Which planner proposed it, by which rule."""
+
     retry: Annotated[RetryPolicy | None, WhereGiven] = None
     timeouts: Annotated[Mapping[str, float] | None, WhereGiven] = None
     """Those it has, in seconds."""
@@ -98,6 +105,8 @@ def task_graph_of(tasks: Sequence[Task], statuses: Mapping[str, str]) -> TaskGra
                 dependencies=task.needs,
                 estimated_duration=human(task.duration.total_seconds()),
                 estimated_duration_seconds=task.duration.total_seconds(),
+                estimate=task.estimate,
+                origin=task.origin or None,
                 retry=None if task.retry == RetryPolicy() else task.retry,
                 timeouts=task.timeouts.model_dump(exclude_none=True) or None,
                 effect=None if task.effect == "none" else task.effect,

@@ -23,13 +23,16 @@ from api.plan_answers import (
 )
 from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
 from bus.failpoints import reach
-from domain.errors import UnknownPlan
+from domain.errors import Unavailable, UnknownPlan
+from domain.estimates import Effort
 from domain.findings import Conflict
 from domain.goals import Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
 from domain.recorded import Report, derived_id
 from domain.tasks import Task
 from domain.values import PlanId, Value
+from projections.efforts import read_efforts
+from projections.executions import EXECUTIONS
 from projections.findings import FINDINGS, read_findings
 from projections.graphs import GRAPHS, read_graph
 from projections.plans import PLANS, PlanRow, estimated_completion, list_plans, read_plan
@@ -107,6 +110,7 @@ async def create_plan(
                 goal=asked.goal,
                 options=asked.options,
                 tasks=asked.task_graph.tasks if asked.task_graph else (),
+                history=() if asked.task_graph else await _history(ports, asked.options),
             ),
             said_at=said_at,
             actor=ACTOR,
@@ -233,6 +237,17 @@ async def require_plan(read: Snapshot, plan_id: str) -> PlanRow:
 async def _statuses(read: Snapshot, row: PlanRow) -> Mapping[str, str]:
     """Return where the tasks stand in the plan's latest execution."""
     return await statuses_of(read.connection, row.runs[-1]) if row.runs else {}
+
+
+async def _history(ports: Deps, options: Options) -> tuple[Effort, ...]:
+    """Return how long work has taken so far; a goal is accepted without it as well."""
+    if options.estimates == "rules":
+        return ()
+    try:
+        async with snapshot(ports, EXECUTIONS, TASKS) as read:
+            return tuple(await read_efforts(read.connection))
+    except Unavailable:
+        return ()
 
 
 async def _planned(ports: Deps, plan_id: str, wait: float) -> tuple[PlanRow | None, int]:

@@ -16,6 +16,10 @@ Planning = Literal["scatter", "pipeline"]
 """
 
 
+Estimates = Literal["log", "rules"]
+"""Where durations come from: ``log`` what was recorded, as far as it was; ``rules`` never that."""
+
+
 class Constraints(Value):
     """What bounds a goal; further constraints are kept and passed to the planners."""
 
@@ -52,6 +56,9 @@ class Options(Value):
 
     optimize: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
     """Seconds that a solver may take to make the schedule shorter, where it is installed."""
+
+    estimates: Estimates = Field(default="log", exclude_if=lambda estimates: estimates == "log")
+    """Whether recorded durations replace those of the rules."""
 
     planning: Planning = "scatter"
     gather: Gather = Gather()

@@ -8,9 +8,12 @@ planning ──► ready ──► running ──► completed
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import Annotated, Literal, assert_never
+
+from pydantic import Field
 
 from domain.errors import AlreadyExists, PlanNotReady, Refused, TooHeavy, UnknownPlan
+from domain.estimates import MOST_EFFORTS, Effort
 from domain.findings import MOST_FINDINGS, Conflict, PlanConflictDetected
 from domain.goals import Goal, Options
 from domain.graph import check
@@ -22,6 +25,9 @@ from domain.tasks import Task
 from domain.values import PlanId, Priority, RunId, Text, Value
 from domain.weights import LARGEST_GOAL, weight
 
+Efforts = Annotated[
+    tuple[Effort, ...], Field(max_length=MOST_EFFORTS, exclude_if=lambda efforts: not efforts)
+]
 PlanStatus = Literal["planning", "ready", "running", "completed", "failed", "cancelled"]
 
 
@@ -33,6 +39,8 @@ class GoalSubmitted(Value):
     goal: Goal
     options: Options = Options()
     tasks: tuple[Task, ...] = ()
+    history: Efforts = ()
+    """How long work of the past has taken, for the planners."""
 
 
 class GraphProposed(Value):
@@ -74,6 +82,8 @@ class PlanCreated(Value):
     options: Options
     planned: bool = False
     """Whether it came with a graph of its own, so that nobody has to plan it."""
+
+    history: Efforts = ()
 
 
 class PlanReady(Value):
@@ -281,7 +291,11 @@ def _create(plan: Plan | None, report: GoalSubmitted) -> Sequence[PlanEvent]:
     if report.tasks:
         check(report.tasks)
     created = PlanCreated(
-        plan_id=report.plan_id, goal=report.goal, options=report.options, planned=bool(report.tasks)
+        plan_id=report.plan_id,
+        goal=report.goal,
+        options=report.options,
+        planned=bool(report.tasks),
+        history=() if report.tasks else report.history,
     )
     if not report.tasks:
         return [created]

@@ -67,7 +67,7 @@ def react(event: Event) -> Iterator[Reaction]:
                     plan_id=event.plan_id,
                     kind="planning",
                     priority=event.goal.priority,
-                    tasks=planning_tasks(event.goal, event.options),
+                    tasks=planning_tasks(event.goal, event.options, event.history),
                 )
             )
         case PlanReady(auto_execute=True):

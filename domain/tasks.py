@@ -7,6 +7,7 @@ from zlib import crc32
 
 from pydantic import Field, model_validator
 
+from domain.estimates import Estimate
 from domain.values import (
     Action,
     AgentType,
@@ -122,6 +123,9 @@ class Task(Value):
 
     duration: Duration = timedelta(hours=1)
     """How long it is estimated to take."""
+
+    estimate: Estimate | None = Field(default=None, exclude_if=lambda estimate: estimate is None)
+    """Where that comes from, where a planner says so."""
 
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     retry: RetryPolicy = RetryPolicy()

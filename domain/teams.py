@@ -11,12 +11,15 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from domain.errors import Refused
+from domain.estimates import Effort
 from domain.goals import Goal, Options
 from domain.tasks import Task, Timeouts
 from domain.values import AgentType, JsonObject, Name, RunKind, Value
 
 PLANNER: AgentType = "META_PLANNER"
 DECOMPOSE, SYNTHESIZE = "decompose", "synthesize"
+HISTORY = "history"
+"""The parameter that tells the synthesis how long work of the past has taken."""
 
 
 class MalformedResult(Refused):
@@ -53,12 +56,16 @@ class Team:
         return self.grow is not None
 
 
-def planning_tasks(goal: Goal, options: Options) -> tuple[Task, ...]:
+def planning_tasks(
+    goal: Goal, options: Options, history: Sequence[Effort] = ()
+) -> tuple[Task, ...]:
     """Return the graph that a planning run begins with: one task, which grows the others."""
     params: JsonObject = {
         "goal": goal.model_dump(mode="json"),
         "options": options.model_dump(mode="json"),
     }
+    if history:
+        params[HISTORY] = [each.model_dump(mode="json") for each in history]
     return (
         Task(
             id=DECOMPOSE,
@@ -101,6 +108,8 @@ def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -
             f"the decomposition needs one sub-goal for each domain; it has {domains}"
         )
     options = _options(tasks[DECOMPOSE])
+    params = tasks[DECOMPOSE].params
+    asked = {name: value for name, value in params.items() if name != HISTORY}
     scattered: list[Task] = []
     for sub_goal in sub_goals:
         earlier = scattered if options.planning == "pipeline" else ()
@@ -111,7 +120,7 @@ def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -
                 agent=sub_goal.domain,
                 role="planning",
                 action="plan",
-                params=sub_goal.params | tasks[DECOMPOSE].params,
+                params=sub_goal.params | asked,
                 depends_on=(DECOMPOSE,),
                 inputs={task.agent: task.id for task in earlier},
                 duration=timedelta(seconds=1),
@@ -124,7 +133,7 @@ def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -
         agent=PLANNER,
         role="planning",
         action=SYNTHESIZE,
-        params=tasks[DECOMPOSE].params,
+        params=params,
         inputs={task.agent: task.id for task in scattered},
         gather=None if options.gather.rule == "all" else options.gather,
         duration=timedelta(seconds=1),

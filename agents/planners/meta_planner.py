@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from agents.agent import Agent, CannotBeDone, Work
 from agents.optimizing.planning import scheduled
+from agents.planners.estimating import estimated
 from agents.planners.linking import Linked, link
 from agents.planners.proposals import DomainPlan
 from agents.planners.scope import Scope, scope_of
@@ -58,6 +59,7 @@ async def synthesize(work: Work) -> JsonObject:
         linked = link(plans, one_at_a_time=scope.options.parallelization == "conservative")
     except BadGraph as error:
         raise CannotBeDone(f"the domains' plans do not fit together: {error}") from error
+    linked.tasks = estimated(linked.tasks, scope.history)
     path = critical_path(linked.tasks)
     linked.conflicts += against_goal(linked, path.path, path.makespan / 3600, scope)
     linked.missing[:0] = [f"{name} has not answered; nothing of it is planned" for name in unheard]
@@ -93,6 +95,9 @@ def _summary(
             "makespan_hours": hours,
             "parallelization_ratio": path.parallelization_ratio,
             "cost": sum(task.cost for task in linked.tasks),
+            "estimates": dict(
+                Counter(task.estimate.source for task in linked.tasks if task.estimate)
+            ),
             "deliverables": [task.id for task in linked.tasks if task.deliverable],
             "missing": linked.missing[:MOST_FINDINGS],
             "conflicts": _conflicts(linked),

@@ -10,6 +10,7 @@ from agents.agent import Work
 from agents.catalogue.shelf import Kind, kind, kinds, suppliers
 from agents.engineering.times import hours_of
 from agents.reading import shaped
+from domain.estimates import Effort
 from domain.goals import Constraints, Goal, Options
 from domain.values import AgentType, JsonObject, Value
 
@@ -38,6 +39,9 @@ class Request(Value):
     constraints: Constraints = Constraints()
     """Of a goal that is just its title."""
 
+    history: tuple[Effort, ...] = ()
+    """How long work of the past has taken."""
+
     domains: tuple[AgentType, ...] = ()
     """Whom else the goal concerns; those that are not known here produce nothing known here."""
 
@@ -52,6 +56,7 @@ class Scope:
     domains: tuple[Domain, ...]
     reasons: tuple[str, ...]
     hours: float | None
+    history: tuple[Effort, ...] = ()
 
     @property
     def is_tight(self) -> bool:
@@ -150,6 +155,7 @@ def scope_of(work: Work) -> Scope:
         domains=domains,
         reasons=tuple(f"{name}: {reason}" for name, reason in reasons.items()),
         hours=hours_of(goal.constraints.timeline or ""),
+        history=request.history,
     )
 
 

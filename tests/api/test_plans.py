@@ -252,3 +252,41 @@ async def test_a_plan_that_is_not_wanted_any_more_is_cancelled_with_the_reason(
 async def test_a_plan_that_is_unknown_cannot_be_cancelled(system: System) -> None:
     answer = await system.http.delete("/api/v1/plans/plan_nobody")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown-plan")
+
+
+async def test_the_planners_are_told_how_long_work_has_taken(system: System) -> None:
+    tasks = [
+        {"id": f"task_{n}", "name": "Draw", "agent": "CAD", "action": "draw"} for n in range(6)
+    ]
+    asked = {"goal": GOAL, "task_graph": {"tasks": tasks}, "options": {"auto_execute": True}}
+    created = (await system.http.post("/api/v1/plans/create", json=asked)).json()
+    run_id = f"exec_{created['plan_id'].removeprefix('plan_')}-1"
+    await _until(system, f"/api/v1/executions/{run_id}", "running")
+    for n in range(6):
+        known: dict[str, Any] = {"run_id": run_id, "task_id": f"task_{n}", "epoch": 1}
+        await system.say(TaskStarted(**known, agent_id="cad-1"))
+        await system.say(TaskCompleted(**known, agent_id="cad-1"))
+    await _until(system, f"/api/v1/executions/{run_id}", "completed")
+
+    async def history(options: dict[str, str]) -> list[dict[str, Any]]:
+        asked = {"goal": GOAL, "options": options}
+        made = await system.http.post("/api/v1/plans/create?wait=0", json=asked)
+        events = (await system.http.get("/api/v1/events?limit=500")).json()
+        (found,) = [
+            each["data"]
+            for each in events
+            if each["type"] == "plan.created" and each["data"]["plan_id"] == made.json()["plan_id"]
+        ]
+        return found.get("history", [])
+
+    (effort,) = await history({})
+    assert (effort["agent"], effort["action"], effort["count"]) == ("CAD", "draw", 6)
+    assert 0 <= effort["p50"] <= effort["p90"]
+    assert await history({"estimates": "rules"}) == []
+
+
+async def _until(system: System, path: str, status: str) -> None:
+    async with asyncio.timeout(10):
+        found: str | None = None
+        while found != status:
+            found = (await system.http.get(path)).json().get("status")

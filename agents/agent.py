@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 
 from domain.circuits import Fuse
 from domain.errors import Refused, Unavailable
+from domain.usage import Budget, ModelCall
 from domain.values import AgentType, JsonObject, Role
 
 Progress = Callable[[float], None]
 """Tells how much of the work is done, from 0 to 1. It never blocks."""
 
+
+Charge = Callable[[ModelCall], None]
+"""Tells of a call of a language model, so that what it cost is reported with the attempt."""
 
 Using = Callable[[str], AbstractAsyncContextManager[None]]
 """Stands around the use of something that may fail by itself, such as another system."""
@@ -24,6 +28,10 @@ Using = Callable[[str], AbstractAsyncContextManager[None]]
 def _trusting(_: str) -> AbstractAsyncContextManager[None]:
     """Let everything be used, as in a REPL."""
     return nullcontext()
+
+
+def _free(_: ModelCall) -> None:
+    """Let calls go unaccounted, as in a REPL."""
 
 
 def _unheard(_: float) -> None:
@@ -45,6 +53,10 @@ class Work:
 
     plan_id: str | None = None
     progress: Progress = _unheard
+    charge: Charge = _free
+    budget: Budget | None = None
+    """What language models may still cost the task; None where nobody has set a bound."""
+
     dependency: Using = _trusting
     """``async with work.dependency("erp"):`` around what asks another system.
 

@@ -14,6 +14,7 @@ from api import (
     status,
     steering,
     tasks,
+    usage,
     why,
 )
 from api.bodies import StrictBodies
@@ -44,6 +45,7 @@ def create_app(deps: Deps) -> FastAPI:
     for part in (
         plans,
         schedules,
+        usage,
         executions,
         forecasts,
         steering,

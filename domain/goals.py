@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from domain.run_options import Parallelization, RunOptions
 from domain.tasks import Gather
+from domain.usage import Budget
 from domain.values import JsonObject, Name, Priority, Text, Value
 
 Planning = Literal["scatter", "pipeline"]
@@ -18,6 +19,9 @@ Planning = Literal["scatter", "pipeline"]
 
 Estimates = Literal["log", "rules"]
 """Where durations come from: ``log`` what was recorded, as far as it was; ``rules`` never that."""
+
+Planner = Literal["auto", "rules", "llm"]
+"""Who plans: ``llm`` a language model or nobody, ``auto`` the rules where none is of help."""
 
 
 class Constraints(Value):
@@ -63,6 +67,10 @@ class Options(Value):
     planning: Planning = "scatter"
     gather: Gather = Gather()
     """How many of the scattered domains have to answer before their plans are linked."""
+
+    planner: Planner = Field(default="auto", exclude_if=lambda planner: planner == "auto")
+    model_budget: Budget | None = Field(default=None, exclude_if=lambda budget: budget is None)
+    """What language models may cost while they plan it."""
 
     @model_validator(mode="after")
     def _gathers_what_it_scatters(self) -> Self:

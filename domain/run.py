@@ -16,6 +16,7 @@ from datetime import datetime
 from domain.persistent import PersistentMap, PersistentQueue
 from domain.run_options import RunOptions
 from domain.tasks import Task
+from domain.usage import NOTHING, Spending
 from domain.values import JsonObject, Priority, RunKind, RunStatus, TaskStatus
 
 ENDED: frozenset[TaskStatus] = frozenset({"completed", "failed", "skipped", "cancelled"})
@@ -53,6 +54,12 @@ class TaskState:
 
     done: int = 0
     """How many tasks of the run were met when it was, itself included; 0 before."""
+
+    spent: Spending = NOTHING
+    """What language models have cost it, all its attempts together."""
+
+    untold: tuple[int, str] = (0, "")
+    """The last attempt that was ended without a word from its agent: its epoch, and who held it."""
 
     is_waived: bool = False
     """Whether a person said that it need not be done."""

@@ -23,7 +23,7 @@ from domain.run_events import (
 )
 from domain.run_steering import checkpoint_if_due
 from domain.tasks import Task
-from domain.teams import TEAMS
+from domain.teams import TEAMS, endowed
 from domain.values import AgentType, JsonObject
 
 UNKNOWN_OUTCOME: Final = "whether its effect happened is unknown"
@@ -111,6 +111,7 @@ def _grow(course: Course, task_id: str, result: JsonObject) -> None:
         return
     new = tuple(grow(task_id, result, run.tasks))
     if new:
+        new = endowed(new, run.tasks[task_id].budget, run.states[task_id].spent)
         check(new, known=run.tasks)
         course.tell(RunExtended(run_id=run.id, because=task_id, tasks=new))
 
@@ -207,5 +208,6 @@ def _failure(
             "agent_id": report.agent_id or NOBODY,
             "error_class": error_class,
             "reason": reason[:4_000],
+            "calls": report.calls if isinstance(report, TaskCompleted) else (),
         }
     )

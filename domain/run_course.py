@@ -26,6 +26,7 @@ from domain.run_events import (
 from domain.run_evolution import evolve
 from domain.tasks import Task
 from domain.teams import TEAMS
+from domain.usage import left_of
 from domain.weights import LARGEST_INPUTS, MOST_AT_ONCE, weight
 
 _SHOWN = 20
@@ -129,6 +130,7 @@ def dispatched(run: Run, task_id: str, now: datetime) -> TaskDispatched:
         delay=state.delay,
         effect=task.effect,
         deadlines=_deadlines(task, state.end_by, now + timedelta(seconds=state.delay)),
+        budget=None if task.budget is None else left_of(task.budget, state.spent),
     )
 
 

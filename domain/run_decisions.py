@@ -65,9 +65,15 @@ def advance(
     if report.epoch > state.epoch:
         raise EpochFromTheFuture(report.task_id, report.epoch, state.epoch)
     if _is_repeated(state, report):
-        return [], run
+        if not _tells_costs(state, report):
+            return [], run
+        ignored = _ignored(
+            report, "the attempt had ended without a word from its agent", is_waived=False
+        )
+        return [ignored], evolve(run, ignored)
     if reason := _why_ignored(state, report):
-        return [_ignored(report, reason, is_waived=state.is_waived)], run
+        ignored = _ignored(report, reason, is_waived=state.is_waived)
+        return [ignored], evolve(run, ignored)
     course = Course(run, now)
     hear(course, report)
     return course.events, course.run
@@ -114,6 +120,13 @@ def _is_repeated(state: TaskState, report: TaskReport) -> bool:
             return is_of_holder and state.status == "completed"
 
 
+def _tells_costs(state: TaskState, report: TaskReport) -> bool:
+    """Tell whether it is the first that is heard of the calls that an attempt has made."""
+    if not isinstance(report, _TELLS_CALLS) or not report.calls:
+        return False
+    return state.untold == (report.epoch, report.agent_id)
+
+
 def _why_ignored(state: TaskState, report: TaskReport) -> str:
     """Say why a report changes nothing; an empty string says that it counts."""
     if isinstance(report, TaskStopped | TaskTimedOut):
@@ -142,4 +155,8 @@ def _ignored(report: TaskReport, reason: str, *, is_waived: bool) -> ReportIgnor
         report=report.type,
         reason=reason,
         result=result,
+        calls=report.calls if isinstance(report, _TELLS_CALLS) else (),
     )
+
+
+_TELLS_CALLS = TaskCompleted | TaskFailed | TaskStopped

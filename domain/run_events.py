@@ -8,6 +8,7 @@ from pydantic import Field
 from domain.run_options import RunOptions
 from domain.steering import Request, RunRolledBack, SteeringEvent, SteeringReport, TaskReopened
 from domain.tasks import Effect, GatherRule, Seconds, Task
+from domain.usage import Budget, Calls
 from domain.values import (
     Action,
     AgentId,
@@ -32,6 +33,14 @@ TaskReportType = Literal[
     "task.started", "task.completed", "task.failed", "task.lost", "task.timed_out", "task.stopped"
 ]
 Timeout = Literal["start", "run", "total"]
+
+
+def _is_empty(calls: tuple[object, ...]) -> bool:
+    return not calls
+
+
+def _is_none(budget: Budget | None) -> bool:
+    return budget is None
 
 
 class RunRequested(Value):
@@ -109,6 +118,8 @@ class TaskDispatched(Value):
     """An external effect must not begin before the recorded start of the attempt was granted."""
 
     deadlines: Deadlines | None = None
+    budget: Budget | None = Field(default=None, exclude_if=_is_none)
+    """What language models may cost it, after what its earlier attempts have spent."""
 
 
 class TaskStarted(Value):
@@ -138,6 +149,8 @@ class TaskCompleted(Value):
     epoch: Epoch
     agent_id: AgentId
     result: JsonObject = Field(default_factory=dict)
+    calls: Calls = Field(default=(), exclude_if=_is_empty)
+    """The calls of language models that the attempt has made."""
 
 
 class TaskFailed(Value):
@@ -155,6 +168,9 @@ class TaskFailed(Value):
 
     next_agent: AgentType | None = None
     """Who makes the next attempt, where it is another type of agents; the record says so."""
+
+    calls: Calls = Field(default=(), exclude_if=_is_empty)
+    """The calls of language models that the attempt has made."""
 
 
 class TaskTimedOut(Value):
@@ -178,6 +194,8 @@ class TaskStopped(Value):
     task_id: TaskId
     epoch: Epoch
     agent_id: AgentId
+    calls: Calls = Field(default=(), exclude_if=_is_empty)
+    """The calls of language models that the attempt had made."""
 
 
 class TaskLost(Value):
@@ -239,6 +257,9 @@ class ReportIgnored(Value):
     reason: Text
     result: JsonObject = Field(default_factory=dict)
     """What it came to, where a gather rule had gone on without it."""
+
+    calls: Calls = Field(default=(), exclude_if=_is_empty)
+    """The calls of language models that it told of: they have cost what they have cost."""
 
 
 class GatherClosed(Value):

@@ -7,6 +7,7 @@ from domain.changed import changed
 from domain.graph import successors
 from domain.persistent import PersistentMap, PersistentQueue, first_of, rest_of
 from domain.run import ENDED, IN_FLIGHT, Checkpoint, Run, TaskState
+from domain.run_costs import charged, ended_untold, heard_late
 from domain.run_events import (
     GatherClosed,
     ReplanRequested,
@@ -64,7 +65,7 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
         case TaskFailed():
             return _fail(run, event)
         case TaskLost(task_id=task_id, epoch=epoch, agent_id=agent_id):
-            was = run.states[task_id]
+            was = ended_untold(run.tasks[task_id], run.states[task_id], event)
             lost = changed(was, status="lost", losses=was.losses + 1, ended=(epoch, agent_id))
             return _enqueue(_with(run, task_id, lost), [task_id])
         case TaskSkipped():
@@ -72,9 +73,14 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
         case TaskCancelled(task_id=task_id):
             cancelled = changed(run.states[task_id], status="cancelled")
             return _end_badly(run, task_id, cancelled)
-        case TaskStopped(task_id=task_id):
-            return _with(run, task_id, changed(run.states[task_id], agent_id=""))
-        case TaskTimedOut() | ReportIgnored() | GatherClosed() | ReplanRequested():
+        case TaskStopped(task_id=task_id, calls=calls):
+            was = run.states[task_id]
+            return _with(run, task_id, changed(was, agent_id="", spent=charged(was, calls)))
+        case TaskTimedOut(task_id=task_id):
+            return _put(run, task_id, ended_untold(run.tasks[task_id], run.states[task_id], event))
+        case ReportIgnored(task_id=task_id):
+            return _put(run, task_id, heard_late(run.tasks[task_id], run.states[task_id], event))
+        case GatherClosed() | ReplanRequested():
             return run
         case _:
             return _move(run, event)
@@ -177,7 +183,14 @@ def _dispatch(run: Run, event: TaskDispatched) -> Run:
 def _complete(run: Run, event: TaskCompleted) -> Run:
     task_id = event.task_id
     done = run.done + 1
-    state = changed(run.states[task_id], status="completed", agent_id=event.agent_id, done=done)
+    was = run.states[task_id]
+    state = changed(
+        was,
+        status="completed",
+        agent_id=event.agent_id,
+        done=done,
+        spent=charged(was, event.calls),
+    )
     results = run.results
     if TEAMS[run.kind].grows or _is_asked_for(run, task_id):
         results = results.insert(task_id, event.result)
@@ -205,6 +218,7 @@ def _fail(run: Run, event: TaskFailed) -> Run:
         failures=was.failures + 1,
         ended=(event.epoch, event.agent_id),
         instead=event.next_agent or was.instead,
+        spent=charged(was, event.calls),
     )
     if event.retry_in is None:
         return _end_badly(run, event.task_id, state)
@@ -238,10 +252,15 @@ def _reopen(run: Run, names: Iterable[str]) -> Run:
     for name in names:
         count += 1
         was = states[name]
-        fresh = TaskState(epoch=was.epoch, waits_for=was.waits_for, ended=was.ended)
+        fresh = _fresh(was)
         states = states.insert(name, fresh)
     reopened = changed(run, states=states, open=run.open + count, unhappy=run.unhappy - count)
     return _enqueue(reopened, names)
+
+
+def _fresh(was: TaskState) -> TaskState:
+    """Return a task as before its first attempt, but that what is spent is spent."""
+    return TaskState(epoch=was.epoch, waits_for=was.waits_for, ended=was.ended, spent=was.spent)
 
 
 def _roll_back(run: Run, event: RunRolledBack) -> Run:
@@ -251,7 +270,7 @@ def _roll_back(run: Run, event: RunRolledBack) -> Run:
         if was.status in IN_FLIGHT:
             agent_type = run.agent_type_of(name)
             in_flight = in_flight.insert(agent_type, in_flight[agent_type] - 1)
-        fresh = TaskState(epoch=was.epoch, waits_for=was.waits_for, ended=was.ended)
+        fresh = _fresh(was)
         states = states.insert(name, fresh)
         if was.is_met:
             for follower in run.after.get(name, ()):
@@ -277,6 +296,12 @@ def _until(run: Run, checkpoint_id: str) -> tuple[Checkpoint, ...]:
     """Return the checkpoints up to one: what was marked later did not happen."""
     names = [each.id for each in run.checkpoints]
     return run.checkpoints[: names.index(checkpoint_id) + 1]
+
+
+def _put(run: Run, task_id: str, state: TaskState) -> Run:
+    if state is run.states[task_id]:
+        return run
+    return changed(run, states=run.states.insert(task_id, state))
 
 
 def _with(run: Run, task_id: str, state: TaskState) -> Run:

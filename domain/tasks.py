@@ -8,6 +8,7 @@ from zlib import crc32
 from pydantic import Field, model_validator
 
 from domain.estimates import Estimate
+from domain.usage import Budget
 from domain.values import (
     Action,
     AgentType,
@@ -139,6 +140,9 @@ class Task(Value):
 
     deliverable: bool = False
     """Whether its result is one of the things the goal asked for."""
+
+    budget: Budget | None = Field(default=None, exclude_if=lambda budget: budget is None)
+    """What language models may cost it, all its attempts together."""
 
     @property
     def needs(self) -> tuple[TaskId, ...]:

@@ -14,10 +14,11 @@ from domain.errors import Refused
 from domain.estimates import Effort
 from domain.goals import Goal, Options
 from domain.tasks import Task, Timeouts
+from domain.usage import Budget, Spending, left_of, share_of
 from domain.values import AgentType, JsonObject, Name, RunKind, Value
 
 PLANNER: AgentType = "META_PLANNER"
-DECOMPOSE, SYNTHESIZE = "decompose", "synthesize"
+DECOMPOSE, PLAN, SYNTHESIZE = "decompose", "plan", "synthesize"
 HISTORY = "history"
 """The parameter that tells the synthesis how long work of the past has taken."""
 
@@ -75,6 +76,7 @@ def planning_tasks(
             action=DECOMPOSE,
             params=params,
             duration=timedelta(seconds=1),
+            budget=options.model_budget,
         ),
     )
 
@@ -119,7 +121,7 @@ def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -
                 name=f"Plan {sub_goal.domain}: {sub_goal.title}"[:200],
                 agent=sub_goal.domain,
                 role="planning",
-                action="plan",
+                action=PLAN,
                 params=sub_goal.params | asked,
                 depends_on=(DECOMPOSE,),
                 inputs={task.agent: task.id for task in earlier},
@@ -143,6 +145,20 @@ def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -
 
 def _options(decomposition: Task) -> Options:
     return Options.model_validate(decomposition.params.get("options", {}))
+
+
+def endowed(tasks: Sequence[Task], budget: Budget | None, spent: Spending) -> tuple[Task, ...]:
+    """Share what a task has left of its budget among the planners that it has led to.
+
+    Each share is its own, since they may plan at the same time. The synthesis asks no model.
+    """
+    heirs = sum(task.action == PLAN for task in tasks)
+    if budget is None or not heirs:
+        return tuple(tasks)
+    share = share_of(left_of(budget, spent), heirs)
+    return tuple(
+        task.model_copy(update={"budget": share}) if task.action == PLAN else task for task in tasks
+    )
 
 
 TEAMS: Mapping[RunKind, Team] = {

@@ -9,6 +9,7 @@ from projections.graphs import GRAPHS
 from projections.plans import PLANS
 from projections.tasks import TASKS
 from projections.timeline import TIMELINE
+from projections.usage import USAGE
 from projections.view import AnyView
 
 PROJECTED: tuple[AnyView, ...] = (
@@ -20,6 +21,7 @@ PROJECTED: tuple[AnyView, ...] = (
     AGENTS,
     BREAKERS,
     TIMELINE,
+    USAGE,
 )
 """What the projector keeps."""
 

@@ -11,7 +11,7 @@ from agents.kit.ended import Attempt, Ended
 from agents.kit.gate import Gate
 from agents.kit.held import Held
 from agents.kit.identity import Identity
-from agents.kit.outcome import completed, failed
+from agents.kit.outcome import completed, failed, with_calls
 from agents.kit.reporter import Reporter
 from bus.dead_letters import Origin
 from bus.envelope import decode_recorded
@@ -177,7 +177,7 @@ class Carrier:
                 await self._claim(recorded, held)
             reach("carrier.before_effect")
             began = asyncio.get_running_loop().time()
-            body = await self._attempt(recorded.event, held)
+            body = with_calls(await self._attempt(recorded.event, held), held.calls)
             self.busy_seconds += asyncio.get_running_loop().time() - began
             reach("carrier.after_effect")
             is_done = isinstance(body, TaskCompleted)
@@ -188,7 +188,8 @@ class Carrier:
         except asyncio.CancelledError:
             if not held.is_stopped:
                 raise
-            self._ended.remember(attempt, await self._report(self._stopped(recorded), recorded))
+            stopped = with_calls(self._stopped(recorded), held.calls)
+            self._ended.remember(attempt, await self._report(stopped, recorded))
         finally:
             self._let_go(attempt, has_place=True)
 
@@ -214,6 +215,8 @@ class Carrier:
             plan_id=task.plan_id,
             progress=held.advance,
             dependency=self.dependencies.using,
+            charge=held.calls.append,
+            budget=task.budget,
         )
         agent_id = self._identity.agent_id
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bus.ports import Taken
+from domain.usage import ModelCall
 
 
 @dataclass(slots=True)
@@ -22,6 +23,9 @@ class Held:
 
     is_stopped: bool = False
     """Whether the agent was told to let go of it."""
+
+    calls: list[ModelCall] = field(default_factory=list[ModelCall])
+    """The calls of language models that it has made so far."""
 
     granted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its external effect may begin."""

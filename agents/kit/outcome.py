@@ -1,18 +1,24 @@
 """What an attempt comes to: a result that others can read, or a failure of a class."""
 
 import json
+from collections.abc import Sequence
+from typing import TypeVar
 
 from agents.agent import CannotBeDone
 from bus.refusals import Unreadable
 from bus.strict_json import loads_strict
 from domain.errors import Unavailable
-from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed
+from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStopped
+from domain.usage import ModelCall, told
 from domain.values import ErrorClass, JsonObject
 
 LARGEST_RESULT = 256 * 1024
 """Bytes of JSON; what is larger travels by reference."""
 
 _LONGEST_REASON = 4_000
+
+End = TypeVar("End", TaskCompleted | TaskFailed, TaskStopped)
+"""How an attempt ends at its agent."""
 
 
 def completed(task: TaskDispatched, agent_id: str, result: object) -> TaskCompleted | TaskFailed:
@@ -43,6 +49,11 @@ def failed(task: TaskDispatched, agent_id: str, error: BaseException) -> TaskFai
         .encode(errors="replace")
         .decode()[:_LONGEST_REASON],
     )
+
+
+def with_calls(body: End, calls: Sequence[ModelCall]) -> End:
+    """Return a report that tells as well which language models were called."""
+    return body.model_copy(update={"calls": told(calls)}) if calls else body
 
 
 def _classified(error: BaseException) -> tuple[ErrorClass, str]:

@@ -157,6 +157,23 @@ def schedule(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def usage(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
+    """Show what language models have cost a plan."""
+    from infra.cli.output import print_json
+    from infra.cli.usage import show as show_usage
+
+    async def work(client: "Client") -> dict[str, Any]:
+        found: dict[str, Any] = await client.get(f"/plans/{plan_id}/usage")
+        return found
+
+    answer = ask(api, work)
+    if as_json:
+        print_json(answer)
+    else:
+        show_usage(answer)
+
+
+@app.command()
 def cancel(
     plan_id: PlanId,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",

@@ -39,6 +39,7 @@ from domain.steering import (
 )
 from domain.tasks import Task, Timeouts
 from domain.teams import DECOMPOSE, SYNTHESIZE
+from domain.usage import ModelCall
 
 START = datetime(2026, 1, 20, 11, 30, tzinfo=UTC)
 TYPES = ("META", "CAD", "SIM", "COMP", "SUPP")
@@ -294,7 +295,14 @@ def _of_attempt(
         return TaskFailed(**common, error_class=kind, reason="it broke")
     if dice < 0.2 and state.status == "started":
         return TaskLost(**common, reason="no heartbeat")
-    return TaskCompleted(**common, result=_result(chance, task_id))
+    calls = _CALLS if dice > 0.8 else ()
+    return TaskCompleted(**common, result=_result(chance, task_id), calls=calls)
+
+
+_CALLS = tuple(
+    ModelCall(provider=provider, model="m", outcome="answered", input_tokens=9, cost=0.5)
+    for provider in ("openai", "anthropic", "openai")
+)
 
 
 def _result(chance: random.Random, task_id: str) -> dict[str, Any]:

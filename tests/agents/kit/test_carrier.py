@@ -1,13 +1,14 @@
 """The carrier alone: what becomes of deliveries, without a broker."""
 
 import asyncio
+import json
 from asyncio import Future
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from agents.agent import Agent, Work
+from agents.agent import Agent, CannotBeDone, Work
 from agents.kit.carrier import Carrier
 from agents.kit.identity import Identity
 from agents.kit.reporter import Reporter
@@ -17,6 +18,7 @@ from bus.orders import TaskGrant, TaskStop
 from bus.ports import SystemClock
 from domain.run_events import TaskDispatched
 from domain.tasks import Effect
+from domain.usage import ModelCall
 from domain.values import JsonObject
 from tests.support.recording import recorded
 
@@ -27,11 +29,13 @@ class Confirming:
     def __init__(self, *, is_slow: bool = False) -> None:
         self.is_slow = is_slow
         self.sent: list[str] = []
+        self.bodies: list[bytes] = []
         self.open: list[Future[Outcome]] = []
 
     def send(self, message: Message) -> Future[Outcome]:
         outcome: Future[Outcome] = asyncio.get_running_loop().create_future()
         self.sent.append(message.type)
+        self.bodies.append(message.body)
         self.open.append(outcome)
         if not self.is_slow:
             self.confirm()
@@ -160,3 +164,34 @@ async def test_what_is_stopped_while_its_start_is_reported_is_let_go(effect: Eff
     assert carrier.in_hand() == ()
     assert carrier.gate.taken == 0
     assert broker.sent == ["task.started", "task.stopped"]
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "stopped"])
+async def test_whatever_becomes_of_an_attempt_its_calls_are_told(end: str) -> None:
+    begun = asyncio.Event()
+    call = ModelCall(provider="p", model="m", outcome="answered", input_tokens=7)
+
+    async def carry(work: Work) -> JsonObject:
+        work.charge(call)
+        begun.set()
+        if end == "failed":
+            raise CannotBeDone("no")
+        if end == "stopped":
+            await asyncio.Event().wait()
+        return {}
+
+    async def restore() -> None:
+        pass
+
+    broker = Confirming()
+    identity = Identity(agent_id="ann", agent_type="NOOP", role="execution")
+    reporter = Reporter(broker, identity, restore=restore, clock=SystemClock())
+    agent = Agent(type="NOOP", actions={"*": carry})
+    carrier = Carrier(agent, identity, reporter, concurrency=1, patience=60)
+    await carrier.take(InHand(work("a"), 1), lane="normal", queue="q")
+    await begun.wait()
+    carrier.obey(TaskStop(run_id="exec_1", task_id="a", epoch=1))
+    await carrier.drain(5)
+    said = json.loads(broker.bodies[-1])
+    assert said["type"] == f"task.{end}"
+    assert [each["input_tokens"] for each in said["data"]["calls"]] == [7]

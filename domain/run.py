@@ -10,11 +10,12 @@ event costs the same in a run of ten tasks and of ten thousand.
     skipped     cancelled
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.persistent import PersistentMap, PersistentQueue
 from domain.run_options import RunOptions
+from domain.scheduling.urgency import CLASSES, SETBACK
 from domain.tasks import Task
 from domain.usage import NOTHING, Spending
 from domain.values import JsonObject, Priority, RunKind, RunStatus, TaskStatus
@@ -105,7 +106,9 @@ class Run:
     """The results that somebody may still ask for."""
 
     ready: PersistentMap[str, PersistentQueue[str]]
-    """By line: the tasks that could be dispatched, and some that could be once."""
+    """By place: the tasks that could be dispatched, and some that could be once.
+
+    A place is a part of a line, for tasks of one urgency; the most urgent sort first."""
 
     in_flight: PersistentMap[str, int]
     """By agent type: how many tasks are dispatched or started."""
@@ -124,6 +127,12 @@ class Run:
 
     checkpoints: tuple[Checkpoint, ...] = ()
     """The latest ones, the last at the end."""
+
+    span: float = 0.0
+    """Seconds that its first graph takes if agents never lack."""
+
+    urgency: PersistentMap[str, int] = field(default_factory=PersistentMap[str, int])
+    """How urgent tasks are: 0, and not told, is on the critical path."""
 
     granted: tuple[str, ...] = ()
     """What named the latest wishes of people that were granted, the last at the end."""
@@ -146,9 +155,23 @@ class Run:
         is_sequential = self.options.execution_mode == "sequential"
         return ONLY_LINE if is_sequential else self.agent_type_of(task_id)
 
-    def is_next_in(self, line: str, task_id: str) -> bool:
-        """Whether a task that is found in a line still waits there."""
-        return self.states[task_id].is_ready and self.line_of(task_id) == line
+    def place_of(self, task_id: str) -> str:
+        """Return the place in its line where a task waits, by how urgent it is.
+
+        Each attempt that has failed or was lost makes it less so: it starves nobody.
+        """
+        return self._place(task_id, self.states[task_id])
+
+    def is_next_in(self, place: str, task_id: str) -> bool:
+        """Whether a task that is found in a place still waits there."""
+        state = self.states[task_id]
+        return state.is_ready and self._place(task_id, state) == place
+
+    def _place(self, task_id: str, state: TaskState) -> str:
+        is_sequential = self.options.execution_mode == "sequential"
+        line = ONLY_LINE if is_sequential else state.instead or self.tasks[task_id].agent
+        degree = self.urgency.get(task_id, 0) + SETBACK * (state.failures + state.losses)
+        return f"{min(degree, CLASSES - 1):02}{line}"
 
     def has_room(self, line: str) -> bool:
         """Whether one more task of a line may be dispatched."""
@@ -164,6 +187,11 @@ class Run:
     def checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
         """Return a checkpoint, or None where there is no such one any more."""
         return next((each for each in self.checkpoints if each.id == checkpoint_id), None)
+
+
+def line_at(place: str) -> str:
+    """Return the line that a place is part of."""
+    return place[2:]
 
 
 ONLY_LINE = ""

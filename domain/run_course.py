@@ -11,7 +11,7 @@ from domain.errors import TooHeavy
 from domain.gathering import after_failure
 from domain.graph import downstream
 from domain.persistent import PersistentQueue, first_of, rest_of
-from domain.run import ENDED, Run
+from domain.run import ENDED, Run, line_at
 from domain.run_events import (
     Deadlines,
     ReplanRequested,
@@ -49,8 +49,8 @@ class Course:
     def go_on(self) -> Sequence[RunEvent]:
         """Dispatch what is ready, end a run with nothing left to do, and return all events."""
         if self.run.status == "running":
-            for name in sorted(self.run.ready):
-                self._dispatch_line(name)
+            for place in sorted(self.run.ready):
+                self._dispatch_from(place)
         if self.run.open == 0 and not self.run.is_over:
             self.tell(_end_of(self.run))
         return self.events
@@ -102,14 +102,15 @@ class Course:
         ):
             self.tell(TaskSkipped(run_id=run.id, task_id=name, because=task_id))
 
-    def _dispatch_line(self, name: str) -> None:
-        while self.run.has_room(name):
-            line: PersistentQueue[str] = self.run.ready[name]
-            while line and not self.run.is_next_in(name, first_of(line)):
-                line = rest_of(line)
-            if not line:
+    def _dispatch_from(self, place: str) -> None:
+        line = line_at(place)
+        while self.run.has_room(line):
+            queue: PersistentQueue[str] | None = self.run.ready.get(place)
+            while queue and not self.run.is_next_in(place, first_of(queue)):
+                queue = rest_of(queue)
+            if not queue:
                 return
-            self.tell(dispatched(self.run, first_of(line), self.now))
+            self.tell(dispatched(self.run, first_of(queue), self.now))
 
 
 def dispatched(run: Run, task_id: str, now: datetime) -> TaskDispatched:

@@ -1,6 +1,6 @@
 """How each event changes a run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from domain.changed import changed
@@ -28,6 +28,7 @@ from domain.run_events import (
     TaskStopped,
     TaskTimedOut,
 )
+from domain.scheduling.urgency import tails_of, urgencies
 from domain.steering import (
     RunCheckpointed,
     RunPaused,
@@ -123,6 +124,8 @@ def _remember(run: Run, event: _Granted) -> Run:
 
 def _begin(event: RunStarted) -> Run:
     after = successors(event.tasks)
+    tails = tails_of(event.tasks)
+    span = max(tails.values(), default=0.0)
     run = Run(
         id=event.run_id,
         plan_id=event.plan_id,
@@ -140,6 +143,8 @@ def _begin(event: RunStarted) -> Run:
         ready=PersistentMap(),
         in_flight=PersistentMap(),
         open=len(event.tasks),
+        span=span,
+        urgency=_urgency(PersistentMap(), tails, span),
     )
     return _enqueue(run, sorted(task.id for task in event.tasks))
 
@@ -152,8 +157,20 @@ def _extend(run: Run, new: Sequence[Task]) -> Run:
         unmet = sum(not _is_met(run, need) for need in task.needs)
         states = states.insert(task.id, TaskState(waits_for=unmet))
         tasks = tasks.insert(task.id, task)
-    extended = changed(run, tasks=tasks, after=after, states=states, open=run.open + len(new))
+    urgency = _urgency(run.urgency, tails_of(new), run.span)
+    extended = changed(
+        run, tasks=tasks, after=after, states=states, open=run.open + len(new), urgency=urgency
+    )
     return _enqueue(extended, sorted(task.id for task in new))
+
+
+def _urgency(
+    known: PersistentMap[str, int], tails: Mapping[str, float], span: float
+) -> PersistentMap[str, int]:
+    for name, degree in urgencies(tails, span).items():
+        if degree:
+            known = known.insert(name, degree)
+    return known
 
 
 def _is_met(run: Run, task_id: str) -> bool:
@@ -175,7 +192,7 @@ def _dispatch(run: Run, event: TaskDispatched) -> Run:
     return changed(
         run,
         states=run.states.insert(task_id, state),
-        ready=_without(run, run.line_of(task_id), task_id),
+        ready=_without(run, run.place_of(task_id), task_id),
         in_flight=run.in_flight.insert(event.agent, run.in_flight.get(event.agent, 0) + 1),
     )
 
@@ -319,14 +336,14 @@ def _enqueue(run: Run, names: Iterable[str]) -> Run:
     ready = run.ready
     for name in names:
         if run.states[name].is_ready:
-            place = run.line_of(name)
+            place = run.place_of(name)
             line = ready.get(place)
             ready = ready.insert(place, (line or PersistentQueue()).enqueue(name))
     return run if ready is run.ready else changed(run, ready=ready)
 
 
 def _without(run: Run, place: str, task_id: str) -> PersistentMap[str, PersistentQueue[str]]:
-    """Return the lines without a task at the head of its own, and what is stale before it."""
+    """Return the places without a task at the head of its own, and what is stale before it."""
     line: PersistentQueue[str] | None = run.ready.get(place)
     if line is None:
         return run.ready
@@ -337,4 +354,4 @@ def _without(run: Run, place: str, task_id: str) -> PersistentMap[str, Persisten
         line = rest_of(line)
         if head == task_id:
             break
-    return run.ready.insert(place, line)
+    return run.ready.insert(place, line) if line else run.ready.remove(place)

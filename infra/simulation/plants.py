@@ -273,8 +273,8 @@ async def _claim_nothing(self: Any, recorded: Any, held: Any) -> None:
 
 
 def _never_rest(self: Any) -> Any:
-    for agent_type in sorted(self.run.ready):
-        self._dispatch_line(agent_type)
+    for place in sorted(self.run.ready):
+        self._dispatch_from(place)
     return _go_on(self)
 
 

@@ -146,7 +146,7 @@ class Simulated:
         assert {name: count for name, count in run.in_flight.items() if count} == under_way
         for name, state in states.items():
             if state.is_ready:
-                assert name in list(run.ready[run.line_of(name)])
+                assert name in list(run.ready[run.place_of(name)])
                 assert run.status == "paused" or not run.has_room(run.line_of(name))
         assert self.run_ends == run.is_over == (run.open == 0)
 

@@ -108,11 +108,42 @@ def test_whatever_ends_an_attempt_makes_room_for_the_next_in_line(end: TaskRepor
     assert (after.states["b"].status, under_way(after)) == ("dispatched", {"NOOP": 1})
 
 
-def test_tasks_are_dispatched_in_the_order_in_which_they_became_ready() -> None:
+def test_equally_urgent_tasks_are_dispatched_in_the_order_in_which_they_became_ready() -> None:
+    roots = (task("z"), task("y"), task("x"))
+    order = order_of(*roots, task("a", "z"), task("b", "y"), task("c", "x"), limits={"NOOP": 1})
+    assert order == ["x", "y", "z", "c", "b", "a"]
+
+
+def test_of_ready_tasks_the_one_that_can_slip_least_is_dispatched_first() -> None:
     order = order_of(
-        task("z"), task("y"), task("x"), task("a", "z"), task("b", "y"), limits={"NOOP": 1}
+        task("a", duration="PT1H"),
+        task("b", duration="PT1H"),
+        task("c", "b", duration="PT9H"),
+        task("d", duration="PT5H"),
+        limits={"NOOP": 1},
     )
-    assert order == ["x", "y", "z", "b", "a"]
+    assert order == ["b", "c", "d", "a"]
+
+
+def test_urgency_does_not_hold_up_other_types_of_agents() -> None:
+    run = run_after(
+        requested(
+            task("a"), task("b", "a"), task("s", agent="SIM"), options={"limits": {"NOOP": 1}}
+        )
+    )
+    assert {name for name, state in run.states.items() if state.status == "dispatched"} == {
+        "a",
+        "s",
+    }
+
+
+def test_an_urgent_task_that_keeps_failing_starves_nobody() -> None:
+    run = requested(task("a"), task("z", "a"), task("b"), options={"limits": {"NOOP": 1}})
+    story: list[TaskReport] = []
+    while (states := run_after(run, *story).states)["b"].status == "pending":
+        assert states["a"].failures < 4
+        story.append(failed("a", states["a"].epoch))
+    assert len(story) > 1
 
 
 def test_a_task_that_keeps_failing_does_not_starve_the_others() -> None:

@@ -83,7 +83,7 @@ def ignored(report: TaskReport, reason: str) -> ReportIgnored:
     )
 
 
-def test_a_run_begins_by_dispatching_its_roots_in_order_of_id() -> None:
+def test_a_run_begins_by_dispatching_its_roots_the_most_urgent_first() -> None:
     run = requested(task("z"), task("m", "z"), task("a", params={"k": 1}), priority="critical")
     begun = RunStarted(
         run_id=RUN_ID,
@@ -95,8 +95,8 @@ def test_a_run_begins_by_dispatching_its_roots_in_order_of_id() -> None:
     )
     given().when(run).then(
         begun,
-        dispatched("a", lane="critical", params={"k": 1}),
         dispatched("z", lane="critical"),
+        dispatched("a", lane="critical", params={"k": 1}),
     )
 
 

@@ -11,6 +11,7 @@ from domain.findings import Conflict
 from domain.goals import Goal
 from domain.plan import PlanStatus
 from domain.values import JsonObject
+from projections.capability import Unserved
 from projections.plans import PlanRow, estimated_completion
 
 
@@ -88,6 +89,9 @@ class PlanAnswer(BaseModel):
 
     missing: Sequence[str]
     """What the planners needed and nobody planned."""
+
+    unserved: Sequence[Unserved]
+    """What no agent that is registered now can do; nothing where the plan is over."""
 
     task_graph: TaskGraph
     metrics: PlanMetrics

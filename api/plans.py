@@ -31,6 +31,8 @@ from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
 from domain.recorded import Report, derived_id
 from domain.tasks import Task
 from domain.values import PlanId, Value
+from projections.agents import AGENTS
+from projections.capability import read_unserved
 from projections.efforts import read_efforts
 from projections.executions import EXECUTIONS
 from projections.findings import FINDINGS, read_findings
@@ -149,10 +151,12 @@ async def show_plans(
 @router.get("/{plan_id}")
 async def show_plan(plan_id: Id, views: Reading) -> PlanAnswer:
     """Show one plan with its graph."""
-    async with views.snapshot(PLANS, GRAPHS, FINDINGS, TASKS) as read:
+    async with views.snapshot(PLANS, GRAPHS, FINDINGS, TASKS, AGENTS) as read:
         row = await require_plan(read, plan_id)
         tasks = await read_graph(read.connection, plan_id)
         conflicts, missing = await read_findings(read.connection, plan_id)
+        is_over = row.status in ("completed", "cancelled")
+        unserved = () if is_over else await read_unserved(read.connection, tasks)
         stands = await _statuses(read, row)
     return PlanAnswer(
         plan_id=row.plan_id,
@@ -168,6 +172,7 @@ async def show_plan(plan_id: Id, views: Reading) -> PlanAnswer:
         executions=row.runs,
         conflicts=[Conflict.model_validate(each) for each in conflicts],
         missing=missing,
+        unserved=unserved,
         task_graph=await asyncio.to_thread(task_graph_of, tasks, stands),
         metrics=PlanMetrics(
             total_tasks=row.task_count,

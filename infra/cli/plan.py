@@ -99,6 +99,8 @@ def show(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
     for conflict in plan["conflicts"]:
         kind = f"! {conflict['kind']}"
         print(f"  {kind:14} {conflict['subject']}: {conflict['decision']}")
+    for lacking in plan["unserved"]:
+        print(f"  {'! unserved':14} {lacking['reason']}: {len(lacking['tasks'])} tasks")
     for missing in plan["missing"]:
         print(f"  {'! missing':14} {missing}")
     nodes: list[dict[str, Any]] = plan["task_graph"]["nodes"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.agent import AgentRegistered
 from domain.run_events import RunStarted, TaskCompleted, TaskStarted
 from tests.api.conftest import System
 
@@ -290,3 +291,28 @@ async def _until(system: System, path: str, status: str) -> None:
         found: str | None = None
         while found != status:
             found = (await system.http.get(path)).json().get("status")
+
+
+async def test_a_plan_says_what_nobody_can_do(system: System) -> None:
+    await system.say(
+        AgentRegistered(
+            agent_id="cad-1", agent_type="CAD", instance="one", metadata={"actions": ["draw"]}
+        )
+    )
+    tasks = [
+        {"id": "a", "name": "Draw", "agent": "CAD", "action": "draw"},
+        {"id": "b", "name": "Paint", "agent": "CAD", "action": "paint"},
+        {"id": "c", "name": "Buy", "agent": "SUPP", "action": "buy"},
+    ]
+    asked = {"goal": GOAL, "task_graph": {"tasks": tasks}}
+    created = await system.http.post("/api/v1/plans/create", json=asked)
+    shown = (await system.http.get(created.headers["location"])).json()
+    assert [each["reason"] for each in shown["unserved"]] == [
+        "no CAD that is registered can paint",
+        "no agent of type SUPP is registered",
+    ]
+    await system.http.delete(created.headers["location"])
+    async with asyncio.timeout(10):
+        while shown["status"] != "cancelled":
+            shown = (await system.http.get(created.headers["location"])).json()
+    assert shown["unserved"] == []

@@ -263,7 +263,7 @@ class _Duty:
             capacity=Capacity(max_concurrent_tasks=self._concurrency),
             metadata={
                 "version": agent.version,
-                "actions": sorted(agent.actions),
+                "actions": [*sorted(agent.actions)],
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "backup": self._options.is_backup,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from agents.agent import Agent, Work
+from agents.planners.earlier import Earlier, earlier_of
 from agents.planners.proposals import Draft
 from agents.planners.scope import Scope, scope_of
 from domain.values import JsonObject
@@ -64,8 +65,17 @@ async def plan(work: Work) -> JsonObject:
         )
     else:
         _iterate(draft, scope, STEPS[scope.kind.name])
-    _finish(draft, scope)
+    _finish(draft, scope, _checklists(draft, earlier_of(work)))
     return draft.written()
+
+
+def _checklists(draft: Draft, earlier: Earlier) -> list[str]:
+    """Return the checklists that META plans: what they ask for is known before the release."""
+    meta = earlier.plans.get("META")
+    found = [task.key for task in meta.tasks if task.action == "checklist"] if meta else []
+    if found:
+        draft.notes.append(f"META plans {len(found)} checklists: the release waits for them.")
+    return found
 
 
 def _choose_material(draft: Draft, scope: Scope) -> None:
@@ -174,8 +184,8 @@ def _iterate(draft: Draft, scope: Scope, steps: Steps) -> None:
         )
 
 
-def _finish(draft: Draft, scope: Scope) -> None:
-    checks: list[str] = []
+def _finish(draft: Draft, scope: Scope, checklists: list[str]) -> None:
+    checks = checklists
     if scope.kind.is_hardware:
         draft.add(
             "manufacturability",

@@ -1,15 +1,23 @@
 """A gather rule decides when the synthesis begins, and what comes too late is kept."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from hypothesis import given as given_
+from hypothesis import settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from domain.errors import CannotSteer
 from domain.goals import Goal, Options
+from domain.run import Run
+from domain.run_decisions import advance
 from domain.run_events import (
     GatherClosed,
     ReportIgnored,
     RunCompleted,
+    RunEvent,
     RunFailed,
     RunReport,
     TaskDispatched,
@@ -200,3 +208,53 @@ def test_a_rule_without_its_bound_is_refused(gather: JsonObject) -> None:
 def test_a_pipeline_has_nothing_to_gather() -> None:
     with pytest.raises(ValidationError, match="a pipeline needs every domain"):
         Options(planning="pipeline", gather=Gather(rule="quorum"))
+
+
+ENDS = ("completed", "failed", "timed out", "skipped")
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given_(
+    rule=st.sampled_from(["quorum", "deadline"]),
+    answers=st.integers(1, 4),
+    ends=st.permutations(DOMAINS).flatmap(
+        lambda names: st.tuples(*(st.tuples(st.just(n), st.sampled_from(ENDS)) for n in names))
+    ),
+)
+def test_in_any_order_of_ends_the_synthesis_begins_once_or_the_planning_fails(
+    rule: str, answers: int, ends: tuple[tuple[str, str], ...]
+) -> None:
+    more: dict[str, float] = {"seconds": 5} if rule == "deadline" else {}
+    planning, decomposed = scattered(rule, answers=answers, **more)
+    reports: list[RunReport] = [planning, decomposed]
+    for name, end in ends:
+        task_id = f"plan-{name.lower()}"
+        match end:
+            case "completed":
+                reports.append(completed(task_id))
+            case "timed out" if rule == "deadline":
+                reports.append(timed_out(task_id, "total"))
+            case "failed" | "timed out":
+                reports.append(final(task_id))
+            case _:
+                reports.append(skip(task_id))
+    past: list[RunEvent] = []
+    run: Run | None = None
+    for report in reports:
+        with suppress(CannotSteer):
+            events, run = advance(run, report, NOW)
+            past += events
+    assert run is not None
+    began = [e for e in past if isinstance(e, TaskDispatched) and e.task_id == SYNTHESIZE]
+    assert len(began) == (run.status != "failed")
+    assert all(state.waits_for >= 0 for _, state in run.states.items())
+    closed = [event for event in past if isinstance(event, GatherClosed)]
+    assert len(closed) <= 1
+    if began:
+        assert set(began[0].inputs) == set(DOMAINS)
+        assert run.states[SYNTHESIZE].status == "dispatched"
+        _, run = advance(run, completed(SYNTHESIZE), NOW)
+        assert run is not None
+        assert run.status == "completed"
+    else:
+        assert run.open == 0

@@ -32,6 +32,15 @@ async def test_simulation_sees_every_iteration_that_design_plans() -> None:
     )
 
 
+async def test_design_is_released_after_the_checklists_that_regulation_plans() -> None:
+    scattered, piped = await tasks_for(AMPLE), await tasks_for(AMPLE, PIPELINE)
+    release = "Release the design"
+    assert set(piped[release].inputs) - set(scattered[release].inputs) == {
+        "checklist:iso-26262",
+        "checklist:iatf-16949",
+    }
+
+
 async def test_components_see_the_material_and_suppliers_see_the_frozen_parts() -> None:
     scattered, piped = await tasks_for(AMPLE), await tasks_for(AMPLE, PIPELINE)
     bill, orders = "Cost the bill of materials", "Schedule the orders"

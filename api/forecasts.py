@@ -63,6 +63,9 @@ class ForecastAnswer(BaseModel):
     delay_seconds: float
     """What events have moved the end by; what is late without an event is in ``end`` only."""
 
+    is_charged: bool
+    """Whether events are charged with the delay: not in an execution of more than 1,000 tasks."""
+
     by_cause: Mapping[Cause, float]
     """The same in seconds, divided by causes."""
 
@@ -116,6 +119,7 @@ def answer(
     causes: Counter[Cause] = Counter()
     for charge in forecast.charges:
         causes[charge.cause] += charge.ticks
+    slip = forecast.slip if forecast.is_charged else seen.at_best - forecast.planned
     most = sorted(forecast.charges, key=lambda charge: -abs(charge.ticks))[:limit]
 
     def moment(ticks: int) -> datetime:
@@ -129,8 +133,9 @@ def answer(
         p50_end=moment(seen.p50),
         p90_end=moment(seen.p90),
         recorded_durations=count,
-        delay=_signed(forecast.slip),
-        delay_seconds=forecast.slip / 1e6,
+        delay=_signed(slip),
+        delay_seconds=slip / 1e6,
+        is_charged=forecast.is_charged,
         by_cause={cause: ticks / 1e6 for cause, ticks in sorted(causes.items())},
         charges=[_delay(charge) for charge in sorted(most, key=lambda charge: -charge.position)],
     )

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from domain.graph import order
 from domain.run_events import (
@@ -78,15 +78,24 @@ class Course:
     finish: Ticks = 0
 
 
+MOST_CHARGED: Final = 1_000
+"""Tasks; in a larger run too much would move with every event to charge each one."""
+
+
 class Forecast:
-    """A run's forecast, folded from its events."""
+    """A run's forecast, folded from its events.
+
+    A run of more than ``MOST_CHARGED`` tasks at its start has a forecast and no charges.
+    """
 
     def __init__(self, begun: RunStarted, at: datetime, schedule: Schedule) -> None:
+        self.is_charged = True
         self.began = at
         self.courses: dict[str, Course] = {}
         self.charges: list[Charge] = []
         self._ends: list[tuple[Ticks, str]] = []
         self._add(promises_of(begun.tasks, schedule, begun.options))
+        self.is_charged = len(begun.tasks) <= MOST_CHARGED
         self.planned = self.finish = self._last()
         """Microseconds from the start to the end: as planned, and as it looks now."""
 
@@ -104,7 +113,9 @@ class Forecast:
         if cause is None:
             return
         finish = now if cause == "end" else self._last()
-        if finish != self.finish:
+        if finish != self.finish and not self.is_charged:
+            self.finish = finish
+        elif finish != self.finish:
             task_id = getattr(event, "task_id", None)
             self.charges.append(
                 Charge(
@@ -209,6 +220,8 @@ class Forecast:
 
     def _spread(self, names: Iterable[str]) -> None:
         """Reckon tasks anew, and whatever waits for those that have moved."""
+        if not self.is_charged:
+            return
         heap = [(self.courses[name].promise.rank, name) for name in names]
         heapq.heapify(heap)
         seen: set[str] = set()

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import pytest
+
 from domain.run_events import RunExtended, RunStarted, TaskCompleted, TaskDispatched
 from domain.run_options import RunOptions
 from domain.scheduling.forecast import CAUSES, Forecast
@@ -165,3 +167,16 @@ def test_agents_that_are_counted_on_are_waited_for() -> None:
     forecast = Forecast(first, NOW, schedule_of(tasks, first.options))
     assert forecast.planned == 180 * MINUTE
     assert sum(bool(c.promise.after) for c in forecast.courses.values()) == 3
+
+
+def test_a_large_run_has_the_same_outlook_without_charges(monkeypatch: pytest.MonkeyPatch) -> None:
+    charged = [heard(happened[: len(happened) // 2]) for happened in RUNS[:20]]
+    monkeypatch.setattr("domain.scheduling.forecast.MOST_CHARGED", 0)
+    quiet = [heard(happened[: len(happened) // 2]) for happened in RUNS[:20]]
+    known = ratios_of(RUNS[20:60])
+    for one, other in zip(charged, quiet, strict=True):
+        assert (other.is_charged, other.charges, other.planned) == (False, [], one.planned)
+        assert outlook(other, one.finish // 2, known) == outlook(one, one.finish // 2, known)
+    ended = heard(RUNS[0])
+    assert ended.is_over
+    assert ended.finish == timedelta(seconds=RUNS[0][-1].at) // timedelta(microseconds=1)

@@ -144,13 +144,22 @@ def test_a_task_that_takes_too_long_already_moves_the_outlook_before_it_is_charg
     assert (seen.p50, seen.p90) == (seen.at_best, seen.at_best)
 
 
-def test_what_took_longer_than_ever_tells_of_those_that_took_as_long() -> None:
-    forecast = chain()
+def test_only_durations_as_long_as_what_has_passed_tell_of_a_task_under_way() -> None:
+    alone = task("a")
+    first = RunStarted(
+        run_id="exec_1",
+        plan_id="plan_1",
+        kind="execution",
+        revision=1,
+        priority="normal",
+        tasks=(alone,),
+    )
+    forecast = Forecast(first, NOW, schedule_of([alone], RunOptions()))
+    known = {("NOOP", "work"): [*([0.5] * 9), 2.0]}
+    assert outlook(forecast, 0, known).p50 == 30 * MINUTE
     forecast.hear(started("a"), at(0), 1)
-    forecast.hear(started("c"), at(0), 2)
-    known = {("NOOP", "work"): [0.5, 1.0, 2.0]}
-    seen = outlook(forecast, 70 * MINUTE, known)
-    assert 120 * MINUTE + 30 * MINUTE <= seen.p50 <= seen.p90 == 240 * MINUTE
+    assert outlook(forecast, 70 * MINUTE, known).p50 == 120 * MINUTE
+    assert outlook(forecast, 130 * MINUTE, known).p90 == 130 * MINUTE
 
 
 def test_tasks_that_are_added_are_charged_to_what_added_them() -> None:

@@ -113,6 +113,22 @@ def test_a_shortened_or_shifted_schedule_does_not_fit(tasks: tuple[Task, ...]) -
     assert not fits(boasting, tasks, options)
 
 
+def test_more_tasks_at_once_than_agents_do_not_fit() -> None:
+    at_once = Schedule(
+        algorithm="constraint_programming",
+        starts={"t0": 0, "t1": 0},
+        makespan=HOUR,
+        bound=HOUR,
+    )
+    assert fits(at_once, wide(2), RunOptions(limits={"CAD": 2}))
+    assert not fits(at_once, wide(2), RunOptions(limits={"CAD": 1}))
+    after = at_once.model_copy(update={"starts": {"t0": 0, "t1": HOUR}, "makespan": 2 * HOUR})
+    assert fits(after, wide(2), RunOptions(limits={"CAD": 1}))
+    needing = (task("t0", agent="CAD"), task("t1", "t0", agent="CAD"))
+    assert not fits(at_once, needing, RunOptions(limits={"CAD": 2}))
+    assert fits(after, needing, RunOptions(limits={"CAD": 2}))
+
+
 def test_ten_thousand_tasks_are_scheduled_and_fit() -> None:
     tasks = tuple(
         task(f"t{n:05}", *([f"t{n - 50:05}"] if n >= 50 else []), agent="CAD")

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agents.llm.choices import Choices
 from domain.circuits import Fuse
 from domain.health import Limits
 
@@ -101,6 +102,9 @@ class Settings(BaseSettings):
     breakers: Fuse = Fuse()
     """When new work for an agent type is held back."""
 
+    llm: Choices = Choices()
+    """Language models for planning; agents/README.md lists what can be set."""
+
     state_dir: Path = Path(".taskloom")
     """Where private servers and logs are kept."""
 
@@ -126,6 +130,7 @@ def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
         "agents": Agents,
         "health": Limits,
         "breakers": Fuse,
+        "llm": Choices,
     }
     meant = {
         f"TASKLOOM_{part}_{name}".upper(): f"TASKLOOM_{part}__{name}".upper()

@@ -29,9 +29,11 @@ def agent(
     """
     from agents.kit.application import Options, run
     from agents.kit.loading import load
+    from agents.llm.planning import assisted
     from infra.logging import configure
     from infra.processes import address
     from infra.processes.failing import arm
+    from infra.processes.models import panel_of
     from infra.processes.parts import required
     from infra.processes.running import run_to_its_end
     from infra.settings import Settings
@@ -48,4 +50,5 @@ def agent(
     running = address.read(settings.state_dir)
     url = settings.amqp.url or (running.amqp_url if running else None)
     url = required(url, "TASKLOOM_AMQP__URL")
-    run_to_its_end(run(load(reference), url=url, agent_id=agent_id, options=options))
+    found = assisted(load(reference), panel_of(settings.llm))
+    run_to_its_end(run(found, url=url, agent_id=agent_id, options=options))

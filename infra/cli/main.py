@@ -17,6 +17,7 @@ from infra.cli import (
     doctor,
     events,
     execution,
+    llm_stub,
     plan,
     projection,
     replay,
@@ -54,6 +55,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(serve.serve)
 app.command()(agent.agent)
+app.command("llm-stub")(llm_stub.llm_stub)
 app.command()(version.version)
 
 

@@ -19,7 +19,7 @@ from domain.run_events import RunEvent, RunStarted
 from domain.scheduling.forecast import Cause, Charge, Forecast
 from domain.scheduling.outlook import Outlook, outlook
 from domain.scheduling.promised import TICK
-from domain.scheduling.schedules import Schedule, schedule_of
+from domain.scheduling.schedules import Schedule, fits, schedule_of
 from domain.values import RunId
 from projections.durations import recorded_ratios
 from projections.executions import EXECUTIONS
@@ -101,10 +101,10 @@ async def show_forecast(
 
 
 def forecast_of(events: Sequence[Recorded[Event]], schedule: Schedule | None) -> Forecast:
-    """Return the forecast after a run's events, from its plan's schedule if that fits its graph."""
+    """Return the forecast after a run's events, from its plan's schedule if it can be kept."""
     first = events[0]
     begun = cast("RunStarted", first.event)
-    if schedule is None or schedule.starts.keys() != {task.id for task in begun.tasks}:
+    if schedule is None or not fits(schedule, begun.tasks, begun.options):
         schedule = schedule_of(begun.tasks, begun.options)
     forecast = Forecast(begun, first.at, schedule)
     for recorded in events:

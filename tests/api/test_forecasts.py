@@ -49,6 +49,17 @@ async def test_what_was_recorded_says_how_long_tasks_will_take(system: System) -
     assert seen["p50_end"] <= seen["p90_end"]
 
 
+async def test_an_execution_that_cannot_keep_the_plans_schedule_has_its_own(
+    system: System,
+) -> None:
+    asked = {"plan_id": await a_plan(system), "execution_mode": "sequential"}
+    begun = (await system.http.post("/api/v1/executions/start", json=asked)).json()
+    path = f"/api/v1/executions/{begun['execution_id']}/forecast"
+    seen = (await system.http.get(path)).json()
+    took = datetime.fromisoformat(seen["planned_end"]) - datetime.fromisoformat(begun["started_at"])
+    assert abs(took - timedelta(hours=11)) <= timedelta(seconds=1)
+
+
 async def test_an_unknown_execution_has_no_forecast(system: System) -> None:
     answer = await system.http.get("/api/v1/executions/exec_none/forecast")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown-run")

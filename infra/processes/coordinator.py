@@ -26,7 +26,7 @@ from bus.health import HealthKeeper
 from bus.holders import HoldersCheck
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
-from bus.lost import LOST, telling_loss
+from bus.lost import LOST, insist, telling_loss
 from bus.moved import MovedWork
 from bus.owed import OwedWork
 from bus.ports import Loop, SystemClock
@@ -38,6 +38,7 @@ from bus.relay import Relay
 from bus.timekeeper import Timekeeper
 from bus.together import run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
+from domain.errors import Unavailable
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.values import AgentType, Role
@@ -76,7 +77,7 @@ async def run(settings: Settings) -> None:
         publishing = await stack.enter_async_context(await connect(url, name="coordinator.publish"))
         hearing = await stack.enter_async_context(await connect(url, name="coordinator.hear"))
         broker = _Declared(publishing)
-        await broker.everything()
+        await insist(broker.everything)
         publisher = await stack.enter_async_context(Publisher(publishing))
         ready = _Ready(
             settings=settings,
@@ -90,7 +91,7 @@ async def run(settings: Settings) -> None:
             ears=Ears(await stack.enter_async_context(Publisher(publishing))),
         )
         await ready.ears.open(hearing)
-        await ready.attempts().prepare()
+        await ready.have_tables()
         log.info("coordinator.ready")
         await store.lead("coordinator", lambda: _coordinate(ready))
 
@@ -109,6 +110,13 @@ class _Ready:
 
     depths: BrokerDepths
     ears: Ears
+
+    async def have_tables(self) -> None:
+        """Have the tables of the view ready, if the database answers: who leads needs them only."""
+        try:
+            await self.attempts().prepare()
+        except Unavailable as error:
+            log.info("coordinator.tables_wait", why=str(error))
 
     def attempts(self) -> Runner:
         """Return who keeps the view of open attempts."""

@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import pytest
+from aio_pika.abc import AbstractChannel
 from psycopg_pool import AsyncConnectionPool
 
 from bus.messages import Message
 from bus.ports import SystemClock
 from bus.recorder import Recorder
-from bus.topology import EVENTS, REPORTS, WORK, work_key
+from bus.topology import EVENTS, REPORTS, WORK, Topology, work_key
 from infra.processes import coordinator
 from infra.settings import Settings
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.store import PostgresStore
+from projections.postgres import ViewsUnavailable
+from projections.runner import Runner
 from tests.support.exchanges import Broker, a_broker
 from tests.support.making import RUN_ID, requested, task
 from tests.support.recording import said
@@ -66,3 +70,44 @@ async def test_an_exchange_that_somebody_deletes_comes_back_with_what_was_owed(
             Message(exchange=EVENTS, key="x", body=b"{}", message_id="1", type="x", mandatory=False)
         )
         assert not running.done()
+
+
+async def test_one_that_starts_while_its_connection_is_lost_declares_again(
+    database: str, vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    really = coordinator.declare
+
+    async def declare(channel: AbstractChannel, queues: Topology) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ConnectionResetError("the connection was lost on the way")
+        await really(channel, queues)
+
+    monkeypatch.setattr(coordinator, "declare", declare)
+    async with a_broker(vhost_url) as broker, coordinating(database, vhost_url) as running:
+        await record(database, 1)
+        await broker.until_holds(QUEUE, 1)
+        assert not running.done()
+
+
+async def test_one_that_starts_while_the_views_do_not_answer_goes_on(
+    database: str, vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = 0
+    really = Runner.prepare
+
+    async def prepare(runner: Runner) -> None:
+        nonlocal prepared
+        prepared += 1
+        if prepared == 1:
+            raise ViewsUnavailable(ConnectionError("the database is starting up"))
+        await really(runner)
+
+    monkeypatch.setattr(Runner, "prepare", prepare)
+    async with a_broker(vhost_url) as broker, coordinating(database, vhost_url) as running:
+        await record(database, 1)
+        await broker.until_holds(QUEUE, 1)
+        assert not running.done()
+    assert prepared > 1

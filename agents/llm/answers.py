@@ -73,11 +73,12 @@ def wrong_with_decomposition(answer: DecompositionAnswer) -> list[str]:
 
 
 def judge_of(
-    domain: str, *, artefacts: Collection[str], wanted: Collection[str]
+    domain: str, *, artefacts: Collection[str], wanted: Collection[str], foreign: Collection[str]
 ) -> Callable[[PlanAnswer], list[str]]:
     """Return what says what is wrong with a plan of a domain.
 
-    Others offer ``artefacts``; ``wanted`` is what others need of this domain.
+    Others offer ``artefacts``; ``wanted`` is what others need of this domain, and ``foreign`` what
+    is for others to make: who made it here would put words into their mouths.
     """
 
     def wrong_with(answer: PlanAnswer) -> list[str]:
@@ -85,6 +86,7 @@ def judge_of(
         keys = [task.key for task in tasks]
         made = {artefact: task.key for task in tasks for artefact in task.produces}
         wrong = [f"two tasks are called {key}" for key in sorted(set(keys)) if keys.count(key) > 1]
+        wrong += [f"{name} is for others to produce" for name in sorted(made.keys() & set(foreign))]
         for task in tasks:
             if exceeded := exceeds(domain, task.action, task.params):
                 wrong.append(f"{task.key}: {exceeded}")

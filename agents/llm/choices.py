@@ -33,7 +33,7 @@ class Provider(_Part):
     url: str | None = None
     """Where it listens, if not where it usually does; ``https://host/v1`` for OpenAI's protocol."""
 
-    model: str = Field(min_length=1, max_length=200)
+    model: str = Field(default="default", min_length=1, max_length=200)
     """The model that is asked, unless the role says otherwise."""
 
     price: Price | None = None
@@ -49,6 +49,20 @@ class Provider(_Part):
         if self.key is not None:
             return self.key.get_secret_value()
         return self.key_file.read_text().strip() if self.key_file is not None else "none"
+
+
+class OpenAI(Provider):
+    """OpenAI itself."""
+
+    model: str = Field(default="gpt-4.1-mini", min_length=1, max_length=200)
+    """The model that is asked, unless the role says otherwise."""
+
+
+class Anthropic(Provider):
+    """Anthropic itself."""
+
+    model: str = Field(default="claude-haiku-4-5", min_length=1, max_length=200)
+    """The model that is asked, unless the role says otherwise."""
 
 
 class Role(_Part):
@@ -73,9 +87,9 @@ class Choices(_Part):
     order: tuple[Kind, ...] = ("openai", "anthropic", "compatible")
     """Who is asked first, and who when that one is of no help."""
 
-    openai: Provider = Provider(model="gpt-4.1-mini")
-    anthropic: Provider = Provider(model="claude-haiku-4-5")
-    compatible: Provider = Provider(model="default")
+    openai: OpenAI = OpenAI()
+    anthropic: Anthropic = Anthropic()
+    compatible: Provider = Provider()
     """Any server that speaks OpenAI's protocol."""
 
     decompose: Role = Role()

@@ -124,6 +124,7 @@ def _domain_question(work: Work, domain: str, draft: DomainPlan) -> Question[Pla
     needed = {need for task in draft.tasks for need in task.needs}
     wanted = sorted(produced & (scope.artefacts | SHARED))
     artefacts = sorted((scope.artefacts | needed) - produced)
+    foreign = (scope.artefacts | needed | SHARED) - produced
     data: dict[str, Any] = {
         "goal": _goal(scope),
         "domain": domain,
@@ -141,7 +142,7 @@ def _domain_question(work: Work, domain: str, draft: DomainPlan) -> Question[Pla
         instructions=prompt(CURRENT["plan"]),
         data=data,
         shape=PlanAnswer,
-        check=judge_of(domain, artefacts=artefacts, wanted=wanted),
+        check=judge_of(domain, artefacts=artefacts, wanted=wanted, foreign=foreign),
     )
 
 

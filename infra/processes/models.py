@@ -1,5 +1,8 @@
 """Language models as this process may ask them."""
 
+from contextlib import suppress
+from importlib import import_module
+
 from agents.llm.choices import Choices, Kind, Provider
 from agents.llm.model import Model
 from agents.llm.panel import Panel
@@ -10,6 +13,8 @@ def panel_of(choices: Choices) -> Panel | None:
     kinds: tuple[Kind, ...] = ("openai", "anthropic", "compatible")
     if not any(choices.provider(kind).is_used for kind in kinds):
         return None
+    with suppress(ImportError):  # whoever asks is told; to import it takes longer than a lease
+        import_module("agents.llm.provider")
     return Panel(choices, make=make_model)
 
 

@@ -62,6 +62,7 @@ async def start_execution(
         options=Options.model_validate(row.options),
         status=row.status,
         revision=row.revision,
+        has_own_graph=row.planning_run_id is None,
         tasks=tasks,
         runs=tuple(row.runs),
     )
@@ -72,7 +73,7 @@ async def start_execution(
         kind="execution",
         revision=plan.revision,
         priority=plan.goal.priority,
-        options=asked.over(run_options(plan.options)),
+        options=asked.over(run_options(plan.options, has_own_graph=plan.has_own_graph)),
         tasks=tasks,
     )
     said_at = ports.clock.now()

@@ -10,6 +10,7 @@ from domain import (
     agent,
     breaker,
     plan,
+    revisions,
     run,
     run_decisions,
     run_events,
@@ -122,10 +123,13 @@ def stream_of(report: AnyReport) -> str:
             | plan.GraphProposed()
             | plan.PlanningGivenUp()
             | plan.PlanCancelRequested()
+            | revisions.PlanReplanRequested()
+            | revisions.GraphRevised()
+            | revisions.ReplanningGivenUp()
         ):
             return report.plan_id
         case _:
-            return report.run_id
+            return report.run_id or "?"
 
 
 def _by_type(models: Sequence[type[Value]]) -> Mapping[str, type[Value]]:
@@ -139,6 +143,7 @@ PUBLIC_REPORTS: Mapping[str, type[Value]] = _by_type(
     (
         plan.GoalSubmitted,
         plan.PlanCancelRequested,
+        revisions.PlanReplanRequested,
         *get_args(steering.SteeringReport),
         run_events.TaskStarted,
         run_events.TaskCompleted,

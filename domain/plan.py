@@ -17,7 +17,24 @@ from domain.estimates import MOST_EFFORTS, Effort
 from domain.findings import MOST_FINDINGS, Conflict, PlanConflictDetected
 from domain.goals import Goal, Options
 from domain.graph import check
-from domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted
+from domain.revising import answer_to
+from domain.revisions import (
+    GraphRevised,
+    PlanReplanning,
+    PlanReplanRefused,
+    PlanReplanRequested,
+    PlanUpdated,
+    ReplanningGivenUp,
+    RevisionEvent,
+    RevisionReport,
+)
+from domain.run_events import (
+    ReplanRequested,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+)
 from domain.run_options import RunOptions
 from domain.scheduling.schedules import Schedule, fits, schedule_of
 from domain.steering import RunResumed
@@ -144,6 +161,7 @@ PlanEvent = (
     PlanCreated
     | PlanConflictDetected
     | PlanReady
+    | RevisionEvent
     | PlanStarted
     | PlanCompleted
     | PlanFailed
@@ -154,6 +172,8 @@ PlanReport = (
     | GraphProposed
     | PlanningGivenUp
     | PlanCancelRequested
+    | RevisionReport
+    | ReplanRequested
     | RunStarted
     | RunCompleted
     | RunFailed
@@ -171,9 +191,18 @@ class Plan:
     options: Options
     status: PlanStatus = "planning"
     revision: int = 0
+    has_own_graph: bool = False
+    """Whether it came with its graph, so that no domain has planned it."""
+
     tasks: tuple[Task, ...] = ()
     runs: tuple[str, ...] = ()
     """Every execution there was, the latest last."""
+
+    replanning: PlanReplanning | None = None
+    """What the planners are asked for, until they have answered."""
+
+    replans: int = 0
+    """How often they were asked for another graph."""
 
     reason: str = ""
 
@@ -225,7 +254,19 @@ def decide(plan: Plan | None, report: PlanReport, now: datetime) -> Sequence[Pla
             if plan.is_over:
                 return []
             stopping = (planning_run_of(plan.id),) if plan.status == "planning" else plan.runs[-1:]
+            if plan.replanning is not None:
+                stopping = (*stopping, plan.replanning.planning_run)
             return [PlanCancelled(plan_id=plan.id, reason=reason, runs=stopping)]
+        case PlanReplanRequested() | ReplanRequested() | GraphRevised() | ReplanningGivenUp():
+            return _revise(plan, report)
+        case _:
+            return _follow_run(plan, report)
+
+
+def _follow_run(
+    plan: Plan, report: RunStarted | RunCompleted | RunFailed | RunCancelled | RunResumed
+) -> Sequence[PlanEvent]:
+    match report:
         case RunStarted(run_id=run_id):
             return [] if run_id in plan.runs else [_follow(plan, run_id)]
         case RunResumed(run_id=run_id):
@@ -247,13 +288,25 @@ def decide(plan: Plan | None, report: PlanReport, now: datetime) -> Sequence[Pla
 def evolve(plan: Plan | None, event: PlanEvent) -> Plan:
     """Return the plan after one more event."""
     if isinstance(event, PlanCreated):
-        return Plan(id=event.plan_id, goal=event.goal, options=event.options)
+        return Plan(
+            id=event.plan_id,
+            goal=event.goal,
+            options=event.options,
+            has_own_graph=event.planned,
+        )
     assert plan is not None, f"{event.type} before plan.created"  # noqa: S101 # the log begins with it
     match event:
         case PlanConflictDetected():
             return plan
         case PlanReady(tasks=tasks, revision=revision):
             return replace(plan, status="ready", tasks=tasks, revision=revision)
+        case PlanReplanning():
+            return replace(plan, replanning=event, replans=plan.replans + 1)
+        case PlanUpdated(tasks=tasks, revision=revision):
+            return replace(plan, tasks=tasks, revision=revision, replanning=None)
+        case PlanReplanRefused(run_id=run_id):
+            is_answer = plan.replanning is not None and plan.replanning.run_id == run_id
+            return replace(plan, replanning=None) if is_answer else plan
         case PlanStarted(run_id=run_id):
             known = tuple(each for each in plan.runs if each != run_id)
             return replace(plan, status="running", runs=(*known, run_id), reason="")
@@ -266,6 +319,55 @@ def evolve(plan: Plan | None, event: PlanEvent) -> Plan:
             return replace(plan, status="cancelled", reason=reason, runs=(*plan.runs, *late))
         case _:
             assert_never(event)
+
+
+def _revise(
+    plan: Plan, report: PlanReplanRequested | ReplanRequested | GraphRevised | ReplanningGivenUp
+) -> Sequence[PlanEvent]:
+    match report:
+        case PlanReplanRequested():
+            if plan.status != "ready":
+                raise PlanNotReady(plan.id, plan.status)
+            return [] if plan.replanning else [_replanning(plan, report)]
+        case ReplanRequested(run_id=run_id):
+            if plan.runs[-1:] != (run_id,) or plan.status == "cancelled":
+                return []
+            if plan.replanning is None:
+                return [_replanning(plan, report)]
+            if plan.replanning.run_id == run_id:
+                return []
+            reason = "another graph is being planned already"
+            return [
+                PlanReplanRefused(
+                    plan_id=plan.id, run_id=run_id, revision=plan.revision, reason=reason
+                )
+            ]
+        case GraphRevised() | ReplanningGivenUp():
+            asked = plan.replanning
+            if asked is None or asked.planning_run != report.run_id:
+                return []
+            options = run_options(plan.options, has_own_graph=plan.has_own_graph)
+            return [answer_to(asked, report, options)]
+
+
+def _replanning(plan: Plan, report: PlanReplanRequested | ReplanRequested) -> PlanReplanning:
+    of_run = report if isinstance(report, ReplanRequested) else None
+    return PlanReplanning(
+        plan_id=plan.id,
+        run_id=of_run.run_id if of_run else None,
+        planning_run=f"exec_{plan.id.removeprefix('plan_')}-replan-{plan.replans + 1}",
+        goal=plan.goal,
+        options=plan.options,
+        priority=plan.goal.priority,
+        revision=plan.revision,
+        tasks=plan.tasks,
+        met=of_run.met if of_run else (),
+        has_own_graph=plan.has_own_graph,
+        task_id=of_run.task_id if of_run else None,
+        agent_type=of_run.agent_type if of_run else None,
+        reason=report.reason,
+        max_delay=report.max_delay,
+    )
 
 
 def _follow(plan: Plan, run_id: str) -> PlanEvent:
@@ -299,7 +401,8 @@ def _create(plan: Plan | None, report: GoalSubmitted) -> Sequence[PlanEvent]:
     )
     if not report.tasks:
         return [created]
-    return [created, _ready(report.plan_id, report.goal, report.options, report.tasks)]
+    ready = _ready(report.plan_id, report.goal, report.options, report.tasks, has_own_graph=True)
+    return [created, ready]
 
 
 def _plan(plan: Plan, report: GraphProposed) -> Sequence[PlanEvent]:
@@ -325,8 +428,10 @@ def _ready(
     options: Options,
     tasks: tuple[Task, ...],
     schedule: Schedule | None = None,
+    *,
+    has_own_graph: bool = False,
 ) -> PlanReady:
-    run = run_options(options)
+    run = run_options(options, has_own_graph=has_own_graph)
     if schedule is None or not fits(schedule, tasks, run):
         schedule = schedule_of(tasks, run)
     return PlanReady(
@@ -340,11 +445,15 @@ def _ready(
     )
 
 
-def run_options(options: Options) -> RunOptions:
-    """Return how the runs of a plan are carried out, where nobody says otherwise."""
+def run_options(options: Options, *, has_own_graph: bool = False) -> RunOptions:
+    """Return how the runs of a plan are carried out, where nobody says otherwise.
+
+    A graph that its user has brought is not changed unless the user says so.
+    """
     if options.execution is not None:
         return options.execution
+    is_replanned = options.enable_replanning and not has_own_graph
     return RunOptions(
         parallelization=options.parallelization,
-        failure_strategy="replan" if options.enable_replanning else "retry",
+        failure_strategy="replan" if is_replanned else "retry",
     )

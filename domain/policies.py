@@ -25,7 +25,14 @@ from domain.plan import (
     planning_run_of,
 )
 from domain.recorded import Recorded, Report, derived_id
+from domain.revisions import (
+    GraphRevised,
+    PlanReplanRefused,
+    PlanUpdated,
+    ReplanningGivenUp,
+)
 from domain.run_events import (
+    ReplanRequested,
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -46,7 +53,7 @@ AnyReport: TypeAlias = PlanReport | RunReport | AgentReport | BreakerReport
 ACTOR = "taskloom.policies"
 _TASKS = TypeAdapter(tuple[Task, ...])
 _CONFLICTS = TypeAdapter(tuple[Conflict, ...])
-_MISSING = TypeAdapter(tuple[Text, ...])
+_TEXTS = TypeAdapter(tuple[Text, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +97,18 @@ def react(event: Event) -> Iterator[Reaction]:
         case RunFailed(kind="planning", plan_id=str() as plan_id):
             given_up = PlanningGivenUp(plan_id=plan_id, run_id=event.run_id, reason=event.reason)
             yield Reaction(stream=plan_id, body=given_up)
+        case RunCompleted(kind="replanning", plan_id=str() as plan_id):
+            yield Reaction(stream=plan_id, body=_revised(plan_id, event.run_id, event.result))
+        case (
+            RunFailed(kind="replanning", plan_id=str() as plan_id)
+            | RunCancelled(kind="replanning", plan_id=str() as plan_id)
+        ):
+            gone = ReplanningGivenUp(plan_id=plan_id, run_id=event.run_id, reason=event.reason)
+            yield Reaction(stream=plan_id, body=gone)
+        case ReplanRequested(plan_id=str() as plan_id):
+            yield Reaction(stream=plan_id, body=event)
+        case PlanUpdated(run_id=str() as run_id) | PlanReplanRefused(run_id=str() as run_id):
+            yield Reaction(stream=run_id, body=event)
         case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() | RunResumed() if (
             event.kind == "execution" and event.plan_id is not None
         ):
@@ -117,6 +136,21 @@ def _to_run(body: RunRequested | RunCancelRequested) -> Reaction:
     return Reaction(stream=body.run_id, body=body)
 
 
+def _revised(plan_id: str, run_id: str, result: JsonObject) -> GraphRevised | ReplanningGivenUp:
+    try:
+        return GraphRevised(
+            plan_id=plan_id,
+            run_id=run_id,
+            tasks=_TASKS.validate_python(result.get("tasks")),
+            notes=_TEXTS.validate_python(result.get("notes") or ()),
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        reason = f"the revision is not a list of tasks: {where}: {problem['msg']}"
+        return ReplanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason[:4_000])
+
+
 def _proposed(plan_id: str, run_id: str, result: JsonObject) -> GraphProposed | PlanningGivenUp:
     what = "tasks"
     try:
@@ -124,7 +158,7 @@ def _proposed(plan_id: str, run_id: str, result: JsonObject) -> GraphProposed | 
         what = "conflicts"
         conflicts = _CONFLICTS.validate_python(result.get("conflicts") or ())
         what = "things that are missing"
-        missing = _MISSING.validate_python(result.get("missing") or ())
+        missing = _TEXTS.validate_python(result.get("missing") or ())
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"]))

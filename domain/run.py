@@ -134,6 +134,15 @@ class Run:
     urgency: PersistentMap[str, int] = field(default_factory=PersistentMap[str, int])
     """How urgent tasks are: 0, and not told, is on the critical path."""
 
+    gone: PersistentMap[str, int] = field(default_factory=PersistentMap[str, int])
+    """Tasks that a revision has removed → their last attempts, of which there may be word yet."""
+
+    is_replanning: bool = False
+    """Whether another graph was asked for: until there is an answer, it does not end."""
+
+    replans: int = 0
+    """How often another graph was asked for."""
+
     granted: tuple[str, ...] = ()
     """What named the latest wishes of people that were granted, the last at the end."""
 
@@ -141,6 +150,16 @@ class Run:
     def is_over(self) -> bool:
         """Whether nothing can happen to it any more, unless a person reopens it."""
         return self.status in OVER
+
+    @property
+    def can_ask_for_a_plan(self) -> bool:
+        """Whether its strategy is to ask for another graph, and it has not done so too often."""
+        return (
+            self.options.failure_strategy == "replan"
+            and self.kind == "execution"
+            and self.plan_id is not None
+            and self.replans < MOST_REPLANS
+        )
 
     def state(self, task_id: str) -> TaskState | None:
         """Return where a task stands, or None if the run has no such task."""
@@ -193,6 +212,9 @@ def line_at(place: str) -> str:
     """Return the line that a place is part of."""
     return place[2:]
 
+
+MOST_REPLANS = 5
+"""How often a run asks for another graph by itself: one that keeps failing has to end."""
 
 ONLY_LINE = ""
 """The line of a run that does one task after the other."""

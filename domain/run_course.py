@@ -14,7 +14,6 @@ from domain.persistent import PersistentQueue, first_of, rest_of
 from domain.run import ENDED, Run, line_at
 from domain.run_events import (
     Deadlines,
-    ReplanRequested,
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -24,6 +23,7 @@ from domain.run_events import (
     TaskSkipped,
 )
 from domain.run_evolution import evolve
+from domain.run_impact import replan_requested
 from domain.tasks import Task
 from domain.teams import TEAMS
 from domain.usage import left_of
@@ -51,7 +51,7 @@ class Course:
         if self.run.status == "running":
             for place in sorted(self.run.ready):
                 self._dispatch_from(place)
-        if self.run.open == 0 and not self.run.is_over:
+        if self.run.open == 0 and not self.run.is_over and not self.run.is_replanning:
             self.tell(_end_of(self.run))
         return self.events
 
@@ -78,15 +78,10 @@ class Course:
             return
         run = self.run
         strategy = run.options.failure_strategy
-        if strategy == "replan":
-            self.tell(
-                ReplanRequested(
-                    run_id=run.id,
-                    plan_id=run.plan_id,
-                    task_id=failed.task_id,
-                    reason=failed.reason,
-                )
-            )
+        if not run.is_replanning and run.can_ask_for_a_plan:
+            self.tell(replan_requested(run, failed.reason, task_id=failed.task_id))
+        if self.run.is_replanning:
+            return  # what waits for it may be spared yet
         if strategy == "fail_fast":
             self.cancel_rest()
         else:

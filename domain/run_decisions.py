@@ -10,6 +10,7 @@ from domain.errors import (
     UnknownTask,
 )
 from domain.graph import check
+from domain.revisions import PlanReplanRefused, PlanUpdated
 from domain.run import ENDED, IN_FLIGHT, Run, TaskState
 from domain.run_attempts import hear
 from domain.run_course import Course
@@ -28,6 +29,7 @@ from domain.run_events import (
     TaskTimedOut,
 )
 from domain.run_evolution import evolve
+from domain.run_replanning import refuse, revise
 from domain.run_steering import steer
 from domain.steering import SteeringReport
 
@@ -52,14 +54,25 @@ def advance(
     if isinstance(report, RunRequested):
         return _begin(run, report, now)
     if run is None:
-        raise UnknownRun(report.run_id)
+        raise UnknownRun(report.run_id or "?")
     if isinstance(report, SteeringReport):
         if report.request in run.granted:
             return [], run  # what was heard once may come again after its opposite
         course = Course(run, now)
         steer(course, report)
         return course.events, course.run
+    if isinstance(report, PlanUpdated | PlanReplanRefused):
+        course = Course(run, now)
+        if isinstance(report, PlanUpdated):
+            revise(course, report)
+        else:
+            refuse(course, report)
+        return course.events, course.run
     state = run.state(report.task_id)
+    if state is None and report.epoch <= run.gone.get(report.task_id, 0):
+        reason = "the plan has another graph, without the task"
+        ignored = _ignored(report, reason, is_waived=False)
+        return [ignored], evolve(run, ignored)
     if state is None:
         raise UnknownTask(run.id, report.task_id)
     if report.epoch > state.epoch:

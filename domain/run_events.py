@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from domain.revisions import PlanReplanRefused, PlanUpdated
 from domain.run_options import RunOptions
 from domain.steering import Request, RunRolledBack, SteeringEvent, SteeringReport, TaskReopened
 from domain.tasks import Effect, GatherRule, Seconds, Task
@@ -274,13 +275,49 @@ class GatherClosed(Value):
 
 
 class ReplanRequested(Value):
-    """A task has failed for good, and the run wants a plan around it."""
+    """A task has failed for good, or nobody can do it: the run wants a plan around it."""
 
     type: Literal["replan.requested"] = "replan.requested"
     run_id: RunId
     plan_id: PlanId | None
-    task_id: TaskId
+    task_id: TaskId | None
     reason: Text
+    agent_type: AgentType | None = None
+    met: tuple[TaskId, ...] = ()
+    """What is completed, or need not be done, in order of id."""
+
+    affected: int = 0
+    """How many tasks wait for it, the task itself included."""
+
+    max_delay: Seconds | None = None
+    request: Request = ""
+
+
+class ReplanRefused(Value):
+    """There is no other plan: the run goes on with the one it has."""
+
+    type: Literal["replan.refused"] = "replan.refused"
+    run_id: RunId
+    plan_id: PlanId | None
+    reason: Text
+
+
+class RunRevised(Value):
+    """The run goes on with another graph."""
+
+    type: Literal["run.revised"] = "run.revised"
+    run_id: RunId
+    plan_id: PlanId | None
+    revision: int
+    reason: Text
+    added: tuple[Task, ...]
+    modified: tuple[Task, ...]
+    removed: tuple[TaskId, ...]
+    reopened: tuple[TaskId, ...]
+    """Tasks that had not ended well and are pending again as they are, in order of id."""
+
+    was: dict[TaskId, TaskStatus]
+    """Where those that are modified, removed or reopened stood before."""
 
 
 class RunCompleted(Value):
@@ -319,7 +356,7 @@ class RunCancelled(Value):
 
 
 TaskReport = TaskStarted | TaskCompleted | TaskFailed | TaskLost | TaskTimedOut | TaskStopped
-RunReport = RunRequested | SteeringReport | TaskReport
+RunReport = RunRequested | SteeringReport | TaskReport | PlanUpdated | PlanReplanRefused
 RunEvent = (
     RunStarted
     | RunExtended
@@ -335,6 +372,8 @@ RunEvent = (
     | ReportIgnored
     | GatherClosed
     | ReplanRequested
+    | ReplanRefused
+    | RunRevised
     | RunCompleted
     | RunFailed
     | RunCancelled

@@ -1,15 +1,16 @@
 """How each event changes a run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from domain.changed import changed
 from domain.graph import successors
-from domain.persistent import PersistentMap, PersistentQueue, first_of, rest_of
-from domain.run import ENDED, IN_FLIGHT, Checkpoint, Run, TaskState
+from domain.persistent import PersistentMap
+from domain.run import ENDED, Checkpoint, Run, TaskState
 from domain.run_costs import charged, ended_untold, heard_late
 from domain.run_events import (
     GatherClosed,
+    ReplanRefused,
     ReplanRequested,
     ReportIgnored,
     RunCancelled,
@@ -17,6 +18,7 @@ from domain.run_events import (
     RunEvent,
     RunExtended,
     RunFailed,
+    RunRevised,
     RunStarted,
     TaskCancelled,
     TaskCompleted,
@@ -28,6 +30,8 @@ from domain.run_events import (
     TaskStopped,
     TaskTimedOut,
 )
+from domain.run_going_back import reopened, revised, rolled_back
+from domain.run_lines import enqueued, with_state, without
 from domain.scheduling.urgency import tails_of, urgencies
 from domain.steering import (
     RunCheckpointed,
@@ -40,8 +44,25 @@ from domain.steering import (
 from domain.tasks import Task
 from domain.teams import TEAMS
 
-_Granted = RunPaused | RunResumed | RunRolledBack | TaskReopened | TaskSkipped | RunCancelled
-_WholeRunEvent = RunExtended | RunCompleted | RunFailed | RunCancelled | SteeringEvent
+_Granted = (
+    RunPaused
+    | RunResumed
+    | RunRolledBack
+    | TaskReopened
+    | TaskSkipped
+    | ReplanRequested
+    | RunCancelled
+)
+_WholeRunEvent = (
+    RunExtended
+    | ReplanRequested
+    | ReplanRefused
+    | RunRevised
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+    | SteeringEvent
+)
 
 MOST_CHECKPOINTS = 100
 """The oldest ones are forgotten."""
@@ -68,7 +89,7 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
         case TaskLost(task_id=task_id, epoch=epoch, agent_id=agent_id):
             was = ended_untold(run.tasks[task_id], run.states[task_id], event)
             lost = changed(was, status="lost", losses=was.losses + 1, ended=(epoch, agent_id))
-            return _enqueue(_with(run, task_id, lost), [task_id])
+            return enqueued(with_state(run, task_id, lost), [task_id])
         case TaskSkipped():
             return _skip(_remember(run, event), event)
         case TaskCancelled(task_id=task_id):
@@ -76,12 +97,14 @@ def evolve(run: Run | None, event: RunEvent) -> Run:
             return _end_badly(run, task_id, cancelled)
         case TaskStopped(task_id=task_id, calls=calls):
             was = run.states[task_id]
-            return _with(run, task_id, changed(was, agent_id="", spent=charged(was, calls)))
+            return with_state(run, task_id, changed(was, agent_id="", spent=charged(was, calls)))
         case TaskTimedOut(task_id=task_id):
             return _put(run, task_id, ended_untold(run.tasks[task_id], run.states[task_id], event))
+        case ReportIgnored(task_id=task_id) if task_id in run.gone and not run.state(task_id):
+            return run
         case ReportIgnored(task_id=task_id):
             return _put(run, task_id, heard_late(run.tasks[task_id], run.states[task_id], event))
-        case GatherClosed() | ReplanRequested():
+        case GatherClosed():
             return run
         case _:
             return _move(run, event)
@@ -94,13 +117,19 @@ def _move(run: Run, event: _WholeRunEvent) -> Run:
         case RunExtended(tasks=tasks):
             return _extend(run, tasks)
         case TaskReopened(tasks=names):
-            return _reopen(run, names)
+            return reopened(run, names)
+        case ReplanRequested():
+            return changed(run, is_replanning=True, replans=run.replans + 1)
+        case ReplanRefused():
+            return changed(run, is_replanning=False)
+        case RunRevised():
+            return revised(run, event)
         case RunCheckpointed(checkpoint=checkpoint, at=at, completed=completed):
             new = Checkpoint(id=checkpoint, at=at, completed=completed)
             kept = (*run.checkpoints, new)[-MOST_CHECKPOINTS:]
             return changed(run, checkpoints=kept, marked=run.marked + 1)
         case RunRolledBack():
-            return _roll_back(run, event)
+            return rolled_back(run, event)
         case RunPaused():
             return changed(run, status="paused")
         case RunResumed():
@@ -146,7 +175,7 @@ def _begin(event: RunStarted) -> Run:
         span=span,
         urgency=_urgency(PersistentMap(), tails, span),
     )
-    return _enqueue(run, sorted(task.id for task in event.tasks))
+    return enqueued(run, sorted(task.id for task in event.tasks))
 
 
 def _extend(run: Run, new: Sequence[Task]) -> Run:
@@ -161,7 +190,7 @@ def _extend(run: Run, new: Sequence[Task]) -> Run:
     extended = changed(
         run, tasks=tasks, after=after, states=states, open=run.open + len(new), urgency=urgency
     )
-    return _enqueue(extended, sorted(task.id for task in new))
+    return enqueued(extended, sorted(task.id for task in new))
 
 
 def _urgency(
@@ -192,7 +221,7 @@ def _dispatch(run: Run, event: TaskDispatched) -> Run:
     return changed(
         run,
         states=run.states.insert(task_id, state),
-        ready=_without(run, run.place_of(task_id), task_id),
+        ready=without(run, run.place_of(task_id), task_id),
         in_flight=run.in_flight.insert(event.agent, run.in_flight.get(event.agent, 0) + 1),
     )
 
@@ -209,9 +238,11 @@ def _complete(run: Run, event: TaskCompleted) -> Run:
         spent=charged(was, event.calls),
     )
     results = run.results
-    if TEAMS[run.kind].grows or _is_asked_for(run, task_id):
+    team = TEAMS[run.kind]
+    if team.grows or team.answer == task_id or _is_asked_for(run, task_id):
         results = results.insert(task_id, event.result)
-    completed = changed(_with(run, task_id, state), results=results, open=run.open - 1, done=done)
+    moved = with_state(run, task_id, state)
+    completed = changed(moved, results=results, open=run.open - 1, done=done)
     return _free_followers(completed, task_id)
 
 
@@ -224,7 +255,7 @@ def _free_followers(run: Run, task_id: str) -> Run:
     states = run.states
     for name in followers:
         states = states.insert(name, changed(states[name], waits_for=states[name].waits_for - 1))
-    return _enqueue(changed(run, states=states), followers)
+    return enqueued(changed(run, states=states), followers)
 
 
 def _fail(run: Run, event: TaskFailed) -> Run:
@@ -240,7 +271,7 @@ def _fail(run: Run, event: TaskFailed) -> Run:
     if event.retry_in is None:
         return _end_badly(run, event.task_id, state)
     again = changed(state, status="pending", delay=event.retry_in)
-    return _enqueue(_with(run, event.task_id, again), [event.task_id])
+    return enqueued(with_state(run, event.task_id, again), [event.task_id])
 
 
 def _skip(run: Run, event: TaskSkipped) -> Run:
@@ -251,7 +282,7 @@ def _skip(run: Run, event: TaskSkipped) -> Run:
     waived = changed(was, status="skipped", is_waived=True, done=done)
     has_ended = was.status in ENDED
     skipped = changed(
-        _with(run, event.task_id, waived),
+        with_state(run, event.task_id, waived),
         open=run.open - (not has_ended),
         unhappy=run.unhappy - has_ended,
         done=done,
@@ -260,98 +291,10 @@ def _skip(run: Run, event: TaskSkipped) -> Run:
 
 
 def _end_badly(run: Run, task_id: str, state: TaskState) -> Run:
-    return changed(_with(run, task_id, state), open=run.open - 1, unhappy=run.unhappy + 1)
-
-
-def _reopen(run: Run, names: Iterable[str]) -> Run:
-    count = 0
-    states = run.states
-    for name in names:
-        count += 1
-        was = states[name]
-        fresh = _fresh(was)
-        states = states.insert(name, fresh)
-    reopened = changed(run, states=states, open=run.open + count, unhappy=run.unhappy - count)
-    return _enqueue(reopened, names)
-
-
-def _fresh(was: TaskState) -> TaskState:
-    """Return a task as before its first attempt, but that what is spent is spent."""
-    return TaskState(epoch=was.epoch, waits_for=was.waits_for, ended=was.ended, spent=was.spent)
-
-
-def _roll_back(run: Run, event: RunRolledBack) -> Run:
-    states, in_flight = run.states, run.in_flight
-    for name in event.tasks:
-        was = states[name]
-        if was.status in IN_FLIGHT:
-            agent_type = run.agent_type_of(name)
-            in_flight = in_flight.insert(agent_type, in_flight[agent_type] - 1)
-        fresh = _fresh(was)
-        states = states.insert(name, fresh)
-        if was.is_met:
-            for follower in run.after.get(name, ()):
-                waits_for = states[follower].waits_for + 1
-                states = states.insert(follower, changed(states[follower], waits_for=waits_for))
-    statuses = [state for _, state in states.items()]
-    checkpoints = _until(run, event.checkpoint)
-    rolled_back = changed(
-        run,
-        status="paused",
-        states=states,
-        in_flight=in_flight,
-        ready=PersistentMap(),
-        open=sum(state.status not in ENDED for state in statuses),
-        unhappy=sum(state.status in ENDED and not state.is_met for state in statuses),
-        done=checkpoints[-1].completed,
-        checkpoints=checkpoints,
-    )
-    return _enqueue(rolled_back, sorted(states))
-
-
-def _until(run: Run, checkpoint_id: str) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints up to one: what was marked later did not happen."""
-    names = [each.id for each in run.checkpoints]
-    return run.checkpoints[: names.index(checkpoint_id) + 1]
+    return changed(with_state(run, task_id, state), open=run.open - 1, unhappy=run.unhappy + 1)
 
 
 def _put(run: Run, task_id: str, state: TaskState) -> Run:
     if state is run.states[task_id]:
         return run
     return changed(run, states=run.states.insert(task_id, state))
-
-
-def _with(run: Run, task_id: str, state: TaskState) -> Run:
-    """Return the run with another state of a task, which leaves its place if it was in flight."""
-    states = run.states.insert(task_id, state)
-    if run.states[task_id].status not in IN_FLIGHT:
-        return changed(run, states=states)
-    agent_type = run.agent_type_of(task_id)
-    left = run.in_flight[agent_type] - 1
-    return changed(run, states=states, in_flight=run.in_flight.insert(agent_type, left))
-
-
-def _enqueue(run: Run, names: Iterable[str]) -> Run:
-    """Return the run with those of some tasks in line that are ready."""
-    ready = run.ready
-    for name in names:
-        if run.states[name].is_ready:
-            place = run.place_of(name)
-            line = ready.get(place)
-            ready = ready.insert(place, (line or PersistentQueue()).enqueue(name))
-    return run if ready is run.ready else changed(run, ready=ready)
-
-
-def _without(run: Run, place: str, task_id: str) -> PersistentMap[str, PersistentQueue[str]]:
-    """Return the places without a task at the head of its own, and what is stale before it."""
-    line: PersistentQueue[str] | None = run.ready.get(place)
-    if line is None:
-        return run.ready
-    while line:
-        head = first_of(line)
-        if head != task_id and run.is_next_in(place, head):
-            break
-        line = rest_of(line)
-        if head == task_id:
-            break
-    return run.ready.insert(place, line) if line else run.ready.remove(place)

@@ -7,11 +7,13 @@ from domain.errors import CannotSteer, UnknownCheckpoint, UnknownTask
 from domain.run import ENDED, IN_FLIGHT, Checkpoint, Run, TaskState
 from domain.run_course import Course
 from domain.run_events import RunCancelled, RunEvent, TaskSkipped
+from domain.run_replanning import ask
 from domain.steering import (
     RunCancelRequested,
     RunCheckpointed,
     RunPaused,
     RunPauseRequested,
+    RunReplanRequested,
     RunResumed,
     RunResumeRequested,
     RunRollbackRequested,
@@ -43,6 +45,8 @@ def steer(course: Course, report: SteeringReport) -> Sequence[RunEvent]:
             return _retry(course, report)
         case TaskSkipRequested():
             return _skip(course, report)
+        case RunReplanRequested():
+            return ask(course, report)
         case _:
             assert_never(report)
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, StringConstraints
 
 from domain.recorded import Report
-from domain.values import PlanId, RunId, RunKind, TaskId, Text, Value
+from domain.tasks import Seconds
+from domain.values import AgentType, PlanId, RunId, RunKind, TaskId, Text, Value
 
 CheckpointId = Annotated[str, StringConstraints(pattern=r"^checkpoint_[0-9]{3,9}$")]
 """A moment of a run that it can be rolled back to."""
@@ -66,6 +67,24 @@ class TaskSkipRequested(_Wish):
     type: Literal["task.skip_requested"] = "task.skip_requested"
     task_id: TaskId
     reason: Text = ""
+
+
+class RunReplanRequested(_Wish):
+    """What is left of a run is to be planned anew."""
+
+    type: Literal["run.replan_requested"] = "run.replan_requested"
+    reason: Text = ""
+    agent_type: AgentType | None = None
+    """The type of agents that nobody serves any more, where that is why."""
+
+    task_id: TaskId | None = None
+    """The task that is in the way, where there is one."""
+
+    max_delay: Seconds | None = None
+    """By how many seconds the end may move at the most."""
+
+    is_automatic: bool = False
+    """Whether nobody asked for it: then the run's strategy has to be ``replan``."""
 
 
 class RunCheckpointed(Value):
@@ -152,6 +171,7 @@ SteeringReport = (
     | RunRollbackRequested
     | TaskRetryRequested
     | TaskSkipRequested
+    | RunReplanRequested
 )
 SteeringEvent = RunCheckpointed | RunPaused | RunResumed | RunRolledBack | TaskReopened
 

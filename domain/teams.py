@@ -19,6 +19,9 @@ from domain.values import AgentType, JsonObject, Name, RunKind, Value
 
 PLANNER: AgentType = "META_PLANNER"
 DECOMPOSE, PLAN, SYNTHESIZE = "decompose", "plan", "synthesize"
+REVISE = "revise"
+"""What the planner does in a replanning run."""
+
 HISTORY = "history"
 """The parameter that tells the synthesis how long work of the past has taken."""
 
@@ -164,6 +167,7 @@ def endowed(tasks: Sequence[Task], budget: Budget | None, spent: Spending) -> tu
 TEAMS: Mapping[RunKind, Team] = {
     "planning": Team(grow=grow_planning, answer=SYNTHESIZE),
     "execution": Team(),
+    "replanning": Team(answer=REVISE),
 }
 
 

@@ -39,7 +39,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=4_000)]
 JsonObject = dict[str, JsonValue]
 
-RunKind = Literal["planning", "execution"]
+RunKind = Literal["planning", "execution", "replanning"]
 """What a run is for."""
 
 TaskStatus = Literal[

@@ -73,6 +73,10 @@ class Agents(_Part):
     patience: PositiveFloat = 3.0
     """Seconds that dispatched work may be out of everybody's sight before it is sent again."""
 
+    replan_after: PositiveFloat = 10.0
+    """Seconds that work waits for a type of agents of whom nobody is there, before a plan around
+    it is asked for."""
+
     hung_after: PositiveFloat = 10.0
     """Seconds without a heartbeat after which the local stack starts an agent again."""
 

@@ -16,6 +16,7 @@ from domain.recorded import Recorded
 from domain.run_events import (
     TASK_EVENTS,
     Deadlines,
+    RunRevised,
     TaskDispatched,
     TaskStarted,
     Timeout,
@@ -74,6 +75,8 @@ def keys(recorded: Recorded[Event]) -> Sequence[Key]:
     event = recorded.event
     if isinstance(event, RunRolledBack):
         return [(event.run_id, task_id) for task_id in event.tasks]
+    if isinstance(event, RunRevised):
+        return [(event.run_id, task_id) for task_id in sorted(event.was)]
     return ((recorded.stream, getattr(event, "task_id")),)  # noqa: B009 # of all that are heard
 
 
@@ -151,7 +154,7 @@ ATTEMPTS = View(
         "(agent_id) where agent_id is not null",
         "(due) where due is not null",
     ),
-    hears=TASK_EVENTS | {RunRolledBack},
+    hears=frozenset({*TASK_EVENTS, RunRolledBack, RunRevised}),
     keys=keys,
     fold=fold,
 )

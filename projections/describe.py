@@ -14,14 +14,17 @@ from domain.plan import (
     PlanStarted,
 )
 from domain.policies import Event
+from domain.revisions import PlanReplanning, PlanReplanRefused, PlanUpdated
 from domain.run_events import (
     GatherClosed,
+    ReplanRefused,
     ReplanRequested,
     ReportIgnored,
     RunCancelled,
     RunCompleted,
     RunExtended,
     RunFailed,
+    RunRevised,
     RunStarted,
     TaskCancelled,
     TaskCompleted,
@@ -52,6 +55,12 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             )
         case PlanReady(tasks=tasks, revision=revision):
             return f"Plan ready: {_counted(len(tasks), 'task')}, revision {revision}"
+        case PlanReplanning(revision=revision, reason=reason):
+            return f"Another graph than revision {revision} is asked for{_because(reason)}"
+        case PlanUpdated():
+            return _updated(event)
+        case PlanReplanRefused(revision=revision, reason=reason):
+            return f"Plan stays at revision {revision}{_because(reason)}"
         case PlanStarted(run_id=run_id):
             return f"Plan is executed by {run_id}"
         case PlanCompleted(run_id=run_id):
@@ -92,8 +101,14 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             return f"{report} of {task_id} by {agent_id} ignored: {reason}"
         case GatherClosed(task_id=task_id, rule=rule, missing=missing):
             return f"{task_id} begins without {', '.join(missing)}, by the gather rule {rule}"
-        case ReplanRequested(task_id=task_id):
-            return f"A plan around {task_id} is asked for"
+        case ReplanRequested(task_id=task_id, agent_type=agent_type, reason=reason):
+            around = f" around {task_id or agent_type}" if task_id or agent_type else ""
+            return f"A plan{around} is asked for{_because(reason)}"
+        case ReplanRefused(reason=reason):
+            return f"There is no other plan{_because(reason)}"
+        case RunRevised(revision=revision, added=added, modified=modified, removed=removed):
+            changes = f"{len(added)} added, {len(modified)} modified, {len(removed)} removed"
+            return f"Execution goes on with revision {revision}: {changes}"
         case RunCompleted(kind=kind, missing=missing):
             without = f" without {', '.join(missing)}" if missing else ""
             return f"{kind.capitalize()} completed{without}"
@@ -137,12 +152,21 @@ def level_of(event: Event) -> Level:
             return "debug" if epoch == 1 else "warning"
         case RunCancelled() | PlanCancelled() | RunRolledBack() | TaskTimedOut():
             return "warning"
+        case PlanReplanning() | PlanReplanRefused() | ReplanRefused():
+            return "warning"
         case ReplanRequested() | RunPaused() | GatherClosed() | PlanConflictDetected():
             return "warning"
         case AgentStatus(health="degraded" | "unhealthy" | "offline") | BreakerOpened():
             return "warning"
         case _:
             return "info"
+
+
+def _updated(event: PlanUpdated) -> str:
+    changes = (
+        f"{len(event.added)} added, {len(event.modified)} modified, {len(event.removed)} removed"
+    )
+    return f"Plan has revision {event.revision}: {changes}{_because(event.reason)}"
 
 
 def _dispatched(event: TaskDispatched) -> str:

@@ -1,5 +1,6 @@
 """Runs of every kind: how far each one is. Counts move with every event; nothing is recounted."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from domain.run_events import (
     RunCompleted,
     RunExtended,
     RunFailed,
+    RunRevised,
     RunStarted,
     TaskCompleted,
     TaskDispatched,
@@ -130,6 +132,8 @@ def fold(
                     position=position,
                 ),
             )
+        case RunRevised():
+            yield key, _revised(changed(row, updated_at=at, position=position), event)
         case _:
             moved = changed(row, updated_at=at, position=position)
             yield key, _rarer(moved, event, at)
@@ -168,14 +172,8 @@ def _dispatched(
 
 def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
     match event:
-        case RunExtended(tasks=tasks):
-            work = sum(task.duration.total_seconds() for task in tasks)
-            return changed(
-                row,
-                total=row.total + len(tasks),
-                pending=row.pending + len(tasks),
-                work_seconds=row.work_seconds + work,
-            )
+        case RunExtended():
+            return _extended(row, event)
         case TaskFailed():
             return _failed(row, event)
         case TaskLost(task_id=task_id):
@@ -217,6 +215,28 @@ def _rarer(row: ExecutionRow, event: Event, at: datetime) -> ExecutionRow:
             return _rolled_back(row, event, at)
         case _:
             return row
+
+
+def _extended(row: ExecutionRow, event: RunExtended) -> ExecutionRow:
+    work = sum(task.duration.total_seconds() for task in event.tasks)
+    return changed(
+        row,
+        total=row.total + len(event.tasks),
+        pending=row.pending + len(event.tasks),
+        work_seconds=row.work_seconds + work,
+    )
+
+
+def _revised(row: ExecutionRow, event: RunRevised) -> ExecutionRow:
+    left = Counter("pending" if was == "lost" else was for was in event.was.values())
+    moved = changed(row, **{status: getattr(row, status) - left[status] for status in left})
+    return changed(
+        moved,
+        revision=event.revision,
+        total=row.total + len(event.added) - len(event.removed),
+        pending=moved.pending + len(event.added) + len(event.modified) + len(event.reopened),
+        lost_task=None if row.lost_task in event.was else row.lost_task,
+    )
 
 
 def _failed(row: ExecutionRow, event: TaskFailed) -> ExecutionRow:
@@ -284,6 +304,7 @@ EXECUTIONS = View(
         {
             RunStarted,
             RunExtended,
+            RunRevised,
             TaskDispatched,
             TaskStarted,
             TaskCompleted,

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from domain.plan import PlanReady
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.revisions import PlanUpdated
 from domain.scheduling.schedules import Schedule
 from domain.tasks import Task
 from domain.values import JsonObject
@@ -42,7 +43,7 @@ def fold(
     """Return the plan's graph after one more event."""
     del rows
     event = recorded.event
-    if isinstance(event, PlanReady):
+    if isinstance(event, PlanReady | PlanUpdated):
         yield (
             (event.plan_id,),
             GraphRow(
@@ -64,7 +65,7 @@ GRAPHS = View(
         plan_id text collate "C", revision int not null, tasks jsonb not null,
         schedule jsonb, position bigint not null
     """,
-    hears=frozenset({PlanReady}),
+    hears=frozenset({PlanReady, PlanUpdated}),
     keys=keys,
     fold=fold,
     is_a_log=True,

@@ -20,6 +20,7 @@ from domain.plan import (
 )
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.revisions import PlanUpdated
 from domain.scheduling.critical_path import critical_path
 from domain.values import JsonObject, Priority
 from projections.table import Connection
@@ -88,7 +89,10 @@ def fold(
     row = changed(rows[key], updated_at=recorded.at, position=recorded.position)
     match event:
         case PlanReady():
-            yield key, _ready(row, event, recorded.at)
+            planned = changed(row, status="ready", planned_at=recorded.at)
+            yield key, _with_graph(planned, event)
+        case PlanUpdated():
+            yield key, _with_graph(row, event)
         case PlanStarted(run_id=run_id):
             runs = [*(each for each in row.runs if each != run_id), run_id]
             yield key, changed(row, status="running", runs=runs, reason="", ended_at=None)
@@ -120,7 +124,15 @@ PLANS = View(
     """,
     indexes=("(created_at, plan_id)",),
     hears=frozenset(
-        {PlanCreated, PlanReady, PlanStarted, PlanCompleted, PlanFailed, PlanCancelled}
+        {
+            PlanCreated,
+            PlanReady,
+            PlanUpdated,
+            PlanStarted,
+            PlanCompleted,
+            PlanFailed,
+            PlanCancelled,
+        }
     ),
     keys=keys,
     fold=fold,
@@ -172,13 +184,11 @@ def _created(event: PlanCreated, recorded: Recorded[Event]) -> PlanRow:
     )
 
 
-def _ready(row: PlanRow, event: PlanReady, at: datetime) -> PlanRow:
+def _with_graph(row: PlanRow, event: PlanReady | PlanUpdated) -> PlanRow:
     tasks = event.tasks
     path = critical_path(tasks)
     return changed(
         row,
-        status="ready",
-        planned_at=at,
         revision=event.revision,
         task_count=len(tasks),
         edge_count=sum(len(task.needs) for task in tasks),

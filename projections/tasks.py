@@ -14,6 +14,7 @@ from domain.run_events import (
     MANY_TASKS_EVENTS,
     TASK_EVENTS,
     RunExtended,
+    RunRevised,
     RunStarted,
     TaskCancelled,
     TaskCompleted,
@@ -24,6 +25,7 @@ from domain.run_events import (
     TaskStarted,
 )
 from domain.steering import RunRolledBack, TaskReopened
+from domain.tasks import Task
 from domain.values import ErrorClass, JsonObject, Role, RunKind, TaskStatus
 from projections.table import Connection
 from projections.view import Key, View
@@ -87,6 +89,9 @@ def keys(recorded: Recorded[Event]) -> Sequence[Key]:
     match event:
         case RunRolledBack(run_id=run_id, tasks=names) | TaskReopened(run_id=run_id, tasks=names):
             return [(run_id, name) for name in names]
+        case RunRevised():
+            added = [(event.run_id, task.id) for task in event.added]
+            return [*added, *((event.run_id, name) for name in sorted(event.was))]
         case RunStarted(run_id=run_id, tasks=tasks) | RunExtended(run_id=run_id, tasks=tasks):
             # The task whose result made the graph grow tells of which plan and kind the run is.
             because = [(run_id, event.because)] if isinstance(event, RunExtended) else []
@@ -107,6 +112,9 @@ def fold(
             for name in keys(recorded):
                 yield name, _reopened(rows[name], recorded.position)
             return
+        case RunRevised():
+            yield from _revised(rows, event, recorded)
+            return
         case RunExtended(run_id=run_id, tasks=tasks, because=because):
             plan_id, kind = rows[run_id, because].plan_id, rows[run_id, because].kind
         case _:
@@ -114,25 +122,62 @@ def fold(
             yield key, _after(rows[key], event, recorded)
             return
     for number, task in enumerate(tasks, start=recorded.version * LIMITS.tasks):
-        row = TaskRow(
-            run_id=run_id,
-            task_id=task.id,
-            number=number,
-            plan_id=plan_id,
-            kind=kind,
-            name=task.name,
-            agent_type=task.agent,
-            role=task.role,
-            action=task.action,
-            needs=task.needs,
-            inputs=task.inputs,
-            duration_seconds=task.duration.total_seconds(),
-            cost=task.cost,
-            deliverable=task.deliverable,
-            most_attempts=task.retry.attempts,
-            position=recorded.position,
+        yield (run_id, task.id), _begun(run_id, plan_id, kind, task, number, recorded.position)
+
+
+def _revised(
+    rows: Mapping[Key, TaskRow], event: RunRevised, recorded: Recorded[Event]
+) -> Iterable[tuple[Key, TaskRow | None]]:
+    """Return the rows of the tasks that another graph has, has otherwise, or has no more."""
+    run_id, position = event.run_id, recorded.position
+    for name in event.removed:
+        yield (run_id, name), None
+    for name in event.reopened:
+        yield (run_id, name), _reopened(rows[run_id, name], position)
+    for task in event.modified:
+        was = _reopened(rows[run_id, task.id], position)
+        yield (
+            (run_id, task.id),
+            changed(
+                was,
+                name=task.name,
+                agent_type=task.agent,
+                role=task.role,
+                action=task.action,
+                needs=task.needs,
+                inputs=task.inputs,
+                duration_seconds=task.duration.total_seconds(),
+                cost=task.cost,
+                deliverable=task.deliverable,
+                most_attempts=task.retry.attempts,
+            ),
         )
+    for number, task in enumerate(event.added, start=recorded.version * LIMITS.tasks):
+        row = _begun(run_id, event.plan_id, "execution", task, number, position)
         yield (run_id, task.id), row
+
+
+def _begun(
+    run_id: str, plan_id: str | None, kind: RunKind, task: Task, number: int, position: int
+) -> TaskRow:
+    return TaskRow(
+        run_id=run_id,
+        task_id=task.id,
+        number=number,
+        plan_id=plan_id,
+        kind=kind,
+        name=task.name,
+        agent_type=task.agent,
+        role=task.role,
+        action=task.action,
+        needs=task.needs,
+        inputs=task.inputs,
+        duration_seconds=task.duration.total_seconds(),
+        cost=task.cost,
+        deliverable=task.deliverable,
+        most_attempts=task.retry.attempts,
+        position=position,
+    )
 
 
 def _after(row: TaskRow, event: Event, recorded: Recorded[Event]) -> TaskRow:
@@ -234,7 +279,7 @@ TASKS = View(
         position bigint not null
     """,
     indexes=("(run_id) where status = 'started'",),
-    hears=TASK_EVENTS | MANY_TASKS_EVENTS | {RunStarted, RunExtended},
+    hears=TASK_EVENTS | MANY_TASKS_EVENTS | {RunStarted, RunExtended, RunRevised},
     keys=keys,
     fold=fold,
 )

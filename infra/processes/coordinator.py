@@ -35,6 +35,7 @@ from bus.reactions import Reactions
 from bus.recorder import Recorder
 from bus.redriver import Redriver
 from bus.relay import Relay
+from bus.replanning import Replanner
 from bus.timekeeper import Timekeeper
 from bus.together import run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
@@ -50,6 +51,7 @@ from infra.store.dead_letters import DeadLetterTable
 from infra.store.parked import ParkedEvents
 from infra.store.presence import PresenceTable
 from infra.store.redrives import RedriveTable
+from infra.store.staff import StaffTable
 from infra.store.store import PostgresStore
 from infra.store.suspects import SuspectTable
 from projections.attempts import ATTEMPTS
@@ -192,10 +194,17 @@ async def _coordinate(ready: _Ready) -> None:
             SystemClock(),
         )
         reactions = Reactions(recorder)
+        replanner = Replanner(
+            StaffTable(pool),
+            recorder,
+            SystemClock(),
+            patience=timedelta(seconds=settings.agents.replan_after),
+        )
 
         async def react(events: Sequence[Recorded[Event]]) -> None:
             breakers.note(events)
             await reactions(events)
+            await replanner(events)
 
         followers = [
             Follower(name, hear, events=store.log(), positions=store, parking=ParkedEvents(pool))
@@ -213,6 +222,7 @@ async def _coordinate(ready: _Ready) -> None:
             timekeeper,
             health,
             owed,
+            replanner,
             breakers,
             ready.attempts(),
             broker,

@@ -10,11 +10,13 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import CannotSteer, EpochFromTheFuture, UnknownCheckpoint
+from domain.errors import CannotSteer, EpochFromTheFuture, UnknownCheckpoint, UnknownTask
+from domain.revisions import PlanReplanRefused, PlanUpdated
 from domain.run import ENDED, IN_FLIGHT, Run
 from domain.run_decisions import decide
 from domain.run_events import (
     RunEvent,
+    RunRevised,
     TaskCancelled,
     TaskCompleted,
     TaskDispatched,
@@ -34,8 +36,10 @@ from domain.steering import (
 )
 from domain.tasks import Task
 from domain.values import ErrorClass
+from tests.support import making
 from tests.support.graphs import acyclic
 from tests.support.making import (
+    PLAN_ID,
     cancel,
     completed,
     failed,
@@ -68,13 +72,14 @@ class Simulated:
     ends: Counter[str] = field(default_factory=Counter[str])
     run_ends: int = 0
 
-    def hear(self, report: TaskReport | SteeringReport) -> None:
+    def hear(self, report: TaskReport | SteeringReport | PlanUpdated | PlanReplanRefused) -> None:
         was = self.run
         try:
             events = decide(was, report, NOW)
-        except EpochFromTheFuture:
+        except (EpochFromTheFuture, UnknownTask):
             assert isinstance(report, TaskReport)
-            assert report.epoch > was.states[report.task_id].epoch
+            state = was.state(report.task_id)
+            assert state is None or report.epoch > state.epoch
             return
         except (CannotSteer, UnknownCheckpoint):
             assert isinstance(report, SteeringReport)
@@ -96,10 +101,14 @@ class Simulated:
                     is_paused = True
                 case RunResumed():
                     is_paused = False
+                case RunRevised():
+                    for name in event.removed:
+                        self.ends.pop(name, None)
                 case TaskDispatched():
                     assert not is_paused
                     assert all(run.states[need].is_met for need in run.tasks[event.task_id].needs)
-                    before = 0 if was is None else was.states[event.task_id].epoch
+                    state = None if was is None else was.state(event.task_id)
+                    before = 0 if state is None else state.epoch
                     assert event.epoch == before + 1 == run.states[event.task_id].epoch
                     self.work.append(event)
                 case _:
@@ -121,6 +130,9 @@ class Simulated:
                     self.ends[name] = 0
                 if isinstance(event, RunRolledBack):
                     self.run_ends = 0
+            case RunRevised():
+                for name in event.was:
+                    self.ends[name] = 0
             case RunResumed():
                 self.run_ends = 0
             case _ if event.type in RUN_ENDS:
@@ -148,7 +160,8 @@ class Simulated:
             if state.is_ready:
                 assert name in list(run.ready[run.place_of(name)])
                 assert run.status == "paused" or not run.has_room(run.line_of(name))
-        assert self.run_ends == run.is_over == (run.open == 0)
+        assert self.run_ends == run.is_over
+        assert run.is_over == (run.open == 0 and not run.is_replanning)
 
     def take(self, work: TaskDispatched) -> None:
         """Let an agent carry an attempt out: what it says is under way, in any order."""
@@ -203,7 +216,48 @@ class Simulated:
             case _:
                 pass
 
+    def answer(self) -> None:
+        """Let the plan answer: no, or with a graph in which something is otherwise."""
+        run = self.run
+        if not run.is_replanning:
+            return
+        if self.chance.random() < 0.3:
+            refused = PlanReplanRefused(
+                plan_id=PLAN_ID, run_id=run.id, revision=run.revision, reason="no other way"
+            )
+            self.hear(refused)
+            return
+        tasks = dict(run.tasks.items())
+        unmet = sorted(name for name, state in run.states.items() if not state.is_met)
+        for name in unmet:
+            match self.chance.randrange(4):
+                case 0:
+                    tasks[name] = tasks[name].model_copy(update={"agent": "SPARE"})
+                case 1 if not any(name in task.needs for task in tasks.values()):
+                    del tasks[name]
+                case _:
+                    pass
+        new = making.task(
+            f"new{run.revision}", *self.chance.sample(sorted(tasks), k=min(2, len(tasks)))
+        )
+        self.hear(
+            PlanUpdated(
+                plan_id=PLAN_ID,
+                run_id=run.id,
+                revision=run.revision + 1,
+                tasks=(*tasks.values(), new),
+                added=(new.id,),
+                removed=(),
+                modified=(),
+                reason="a task failed",
+                delay=0,
+                cost=0,
+            )
+        )
+
     def disturb(self) -> None:
+        if self.chance.random() < 0.3:
+            self.answer()
         match self.chance.randrange(10):
             case 6 | 7 | 8:
                 self.steer()
@@ -234,6 +288,7 @@ class Simulated:
     def settle(self) -> None:
         """Deliver what is under way, give up what is held, offer again what nobody took."""
         self.hear(resume())
+        self.answer()
         while self.under_way:
             self.hear(self.under_way.pop(0))
         for name, state in sorted(self.run.states.items(), key=lambda each: each[0]):
@@ -304,7 +359,7 @@ def test_every_interleaving_ends_each_task_once_and_then_the_run(
         world.settle()
         rounds += 1
         assert rounds < 500, "the run does not come to its end"
-    assert all(world.ends[task.id] == 1 for task in tasks)
+    assert all(world.ends[name] == 1 for name, _ in world.run.tasks.items())
     for report in world.said:
         world.hear(report)
     is_well = all(state.is_met for _, state in world.run.states.items())

@@ -1,0 +1,124 @@
+"""The replanner: knows who is there, and so can ask the planners for another graph.
+
+It begins the replanning runs that plans ask for, with what the agents can do that are there now.
+And it looks for work that nobody takes because no agent of its type is left: the runs that want it
+are asked to plan around it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from bus.ports import Clock
+from bus.recorder import Recorder
+from bus.telling import saying, tell
+from domain.errors import Unavailable
+from domain.policies import AnyReport, Event
+from domain.recorded import Recorded, Report, derived_id
+from domain.replanning import Available, replanning_tasks
+from domain.revisions import PlanReplanning
+from domain.run_events import RunRequested
+from domain.steering import RunReplanRequested
+from domain.values import AgentType
+
+log = structlog.get_logger(__name__)
+
+ACTOR = "taskloom.replanner"
+
+_PACE: Final = 1.0
+"""Seconds between two looks."""
+
+Missed = tuple[str, AgentType]
+"""A run, and a type of agents that it waits for in vain."""
+
+
+class Staff(Protocol):
+    """The agents that are there, and the work that waits for others."""
+
+    async def available(self) -> Available:
+        """Return the types of agents that are there for execution, with their actions."""
+        ...
+
+    async def missed(self, *, patience: timedelta) -> Sequence[Missed]:
+        """Return the runs with work that has waited so long, and of whose type nobody is there."""
+        ...
+
+
+class Replanner:
+    """Begins replanning runs, and asks for them where agents are missed."""
+
+    def __init__(
+        self, staff: Staff, recorder: Recorder, clock: Clock, *, patience: timedelta
+    ) -> None:
+        self._staff = staff
+        self._recorder = recorder
+        self._clock = clock
+        self._patience = patience
+        self._asked: set[Missed] = set()
+
+    async def __call__(self, events: Sequence[Recorded[Event]]) -> None:
+        """Begin the runs that plans have asked for.
+
+        Raises:
+            Unavailable: Some may not have begun; the batch has to be repeated.
+        """
+        asked = [event for event in events if isinstance(event.event, PlanReplanning)]
+        if asked:
+            available = await self._staff.available()
+            await tell(self._recorder, [_beginning(event, available) for event in asked])
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        self._asked.clear()
+        while True:
+            await asyncio.sleep(_PACE)
+            try:
+                await self.look()
+            except Unavailable as error:
+                log.warning("replanner.waits", why=str(error))
+
+    async def look(self) -> None:
+        """Ask once for plans around the agents that are missed; a run and type are asked once."""
+        missed = set(await self._staff.missed(patience=self._patience))
+        self._asked &= missed  # who came back may be missed again
+        now = self._clock.now()
+        reports: list[Report[AnyReport]] = []
+        for run_id, agent_type in sorted(missed - self._asked):
+            log.warning("replanner.misses", run=run_id, agent_type=agent_type)
+            seconds = self._patience.total_seconds()
+            body = RunReplanRequested(
+                run_id=run_id,
+                agent_type=agent_type,
+                reason=f"no {agent_type} agent has been there for {seconds:g} s",
+                is_automatic=True,
+            )
+            purpose = f"missed/{agent_type}/{now}"
+            reports.append(saying(body, run_id, purpose=purpose, now=now, actor=ACTOR))
+        if reports:
+            await tell(self._recorder, reports)
+        self._asked |= missed
+
+
+def _beginning(recorded: Recorded[Event], available: Available) -> Report[AnyReport]:
+    asked = recorded.event
+    assert isinstance(asked, PlanReplanning)  # noqa: S101 # as the caller has seen
+    return Report(
+        id=derived_id(recorded.id, "replanning"),
+        stream=asked.planning_run,
+        body=RunRequested(
+            run_id=asked.planning_run,
+            plan_id=asked.plan_id,
+            kind="replanning",
+            revision=asked.revision,
+            priority=asked.priority,
+            tasks=replanning_tasks(asked, available),
+        ),
+        said_at=recorded.at,
+        actor=ACTOR,
+        correlation_id=recorded.correlation_id,
+        causation_id=recorded.id,
+        traceparent=recorded.traceparent,
+    )

@@ -12,7 +12,9 @@ from domain.values import AgentType, PlanId, RunId, RunKind, TaskId, Text, Value
 CheckpointId = Annotated[str, StringConstraints(pattern=r"^checkpoint_[0-9]{3,9}$")]
 """A moment of a run that it can be rolled back to."""
 
-Request = Annotated[str, StringConstraints(max_length=200)]
+Request = Annotated[
+    str, StringConstraints(max_length=200), Field(exclude_if=lambda request: not request)
+]
 """Names one wish of a person: however often it is heard, it is granted once."""
 
 

@@ -199,7 +199,6 @@ def test_what_worries_a_reader_stands_out_in_the_timeline() -> None:
         ("warning", "a retried in 1 s as attempt 2, by any CAD"),
         ("info", "b started by cad-1"),
         ("error", "b failed in attempt 1 (critical): no such part"),
-        ("warning", "A plan around b is asked for"),
     ]
     assert rows[4].metadata == {
         "epoch": 1,

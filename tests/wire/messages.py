@@ -8,10 +8,12 @@ from domain.breaker import BreakerOpened
 from domain.goals import Constraints, Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanCreated
 from domain.recorded import Recorded, Report
+from domain.revisions import PlanReplanRequested
 from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStarted, TaskStopped
 from domain.steering import (
     RunCancelRequested,
     RunPauseRequested,
+    RunReplanRequested,
     RunResumeRequested,
     RunRollbackRequested,
     TaskRetryRequested,
@@ -124,6 +126,19 @@ REPORTS: dict[str, Report[Any]] = {
             instance="f00d",
         ),
         "agent:cad_worker_001",
+    ),
+    "report-run.replan_requested": _report(
+        21,
+        RunReplanRequested(
+            run_id="exec_1-1",
+            reason="the customer wants it sooner",
+            max_delay=3_600,
+            request="replan-1",
+        ),
+        "exec_1-1",
+    ),
+    "report-plan.replan_requested": _report(
+        22, PlanReplanRequested(plan_id="plan_1", reason="too dear", author="ada"), "plan_1"
     ),
     "report-agent.status": _report(
         7,

@@ -85,6 +85,7 @@ def _revised(run: Run, report: PlanUpdated) -> RunRevised:
                 continue
             was[name] = state.status
     removed = sorted(n for n, state in run.states.items() if n not in new and not state.is_met)
+    was.update((name, run.states[name].status) for name in removed)
     return RunRevised(
         run_id=run.id,
         plan_id=run.plan_id,
@@ -94,5 +95,5 @@ def _revised(run: Run, report: PlanUpdated) -> RunRevised:
         modified=tuple(modified),
         removed=tuple(removed),
         reopened=tuple(reopened),
-        was=was | {name: run.states[name].status for name in removed},
+        was=was,
     )

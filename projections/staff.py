@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import cast
 
 from psycopg.errors import UndefinedTable
 
@@ -30,7 +31,7 @@ async def read_available(connection: Connection) -> Mapping[AgentType, Sequence[
         if not isinstance(actions, list):
             found[agent_type] = None
         elif known is not None:
-            known.update(map(str, actions))
+            known.update(map(str, cast("list[object]", actions)))
     return {
         name: None if actions is None else sorted(actions)
         for name, actions in sorted(found.items())

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from agents.agent import Agent, Work
+from agents.planners import other_ways
+from agents.planners.alternatives import answer_of, propose
 from agents.planners.earlier import Earlier, earlier_of
 from agents.planners.proposals import Draft
 from agents.planners.scope import Scope, scope_of
@@ -225,9 +227,17 @@ def _finish(draft: Draft, scope: Scope, checklists: list[str]) -> None:
     )
 
 
+async def replan(work: Work) -> JsonObject:
+    """Propose other designs, in a stronger material or in fewer passes, for what cannot be done."""
+    answer = answer_of(work, "CAD")
+    other_ways.strengthen(answer)
+    propose(answer, other_ways.CAD, without=other_ways.NAMED_OPEN["CAD"])
+    return answer.written()
+
+
 AGENT = Agent(
     type="CAD",
     role="planning",
-    actions={"plan": plan},
+    actions={"plan": plan, "replan": replan},
     capabilities=("planning", "design", "modeling", "validation"),
 )

@@ -1,6 +1,8 @@
 """The COMP planner: reuse before new parts, make or buy, every part verified."""
 
 from agents.agent import Agent, Work
+from agents.planners import other_ways
+from agents.planners.alternatives import answer_of, propose
 from agents.planners.earlier import earlier_of
 from agents.planners.proposals import Draft
 from agents.planners.scope import scope_of
@@ -75,9 +77,16 @@ async def plan(work: Work) -> JsonObject:
     return draft.written()
 
 
+async def replan(work: Work) -> JsonObject:
+    """Propose a bill of new parts, or one that names no material, for what cannot be done."""
+    answer = answer_of(work, "COMP")
+    propose(answer, other_ways.COMP, without=other_ways.NAMED_OPEN["COMP"])
+    return answer.written()
+
+
 AGENT = Agent(
     type="COMP",
     role="planning",
-    actions={"plan": plan},
+    actions={"plan": plan, "replan": replan},
     capabilities=("planning", "components", "bom", "compliance"),
 )

@@ -4,6 +4,8 @@ import re
 
 from agents.agent import Agent, Work
 from agents.catalogue.shelf import standard
+from agents.planners import other_ways
+from agents.planners.alternatives import answer_of, propose
 from agents.planners.proposals import SOURCES, Bound, Draft
 from agents.planners.scope import Scope, facts_of, scope_of
 from domain.values import JsonObject
@@ -175,9 +177,16 @@ def _slugs(standards: tuple[str, ...]) -> dict[str, str]:
     return slugs
 
 
+async def replan(work: Work) -> JsonObject:
+    """Propose how to go on without what cannot be done of META's work."""
+    answer = answer_of(work, "META")
+    propose(answer, {}, without=other_ways.NAMED_OPEN["META"])
+    return answer.written()
+
+
 AGENT = Agent(
     type="META",
     role="planning",
-    actions={"plan": plan},
+    actions={"plan": plan, "replan": replan},
     capabilities=("planning", "compliance", "risk"),
 )

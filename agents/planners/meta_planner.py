@@ -10,6 +10,7 @@ from agents.optimizing.planning import scheduled
 from agents.planners.estimating import estimated
 from agents.planners.linking import Linked, link
 from agents.planners.proposals import DomainPlan
+from agents.planners.revising import revise
 from agents.planners.scope import Scope, scope_of
 from agents.planners.standing import against_goal
 from agents.reading import result, shaped
@@ -111,6 +112,6 @@ def _summary(
 AGENT = Agent(
     type="META_PLANNER",
     role="planning",
-    actions={"decompose": decompose, "synthesize": synthesize},
+    actions={"decompose": decompose, "synthesize": synthesize, "revise": revise},
     capabilities=("planning", "decomposition", "synthesis"),
 )

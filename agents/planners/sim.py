@@ -1,6 +1,8 @@
 """The SIM planner: acceptance tests first, cheap models before fine ones, each step on the last."""
 
 from agents.agent import Agent, Work
+from agents.planners import other_ways
+from agents.planners.alternatives import answer_of, propose
 from agents.planners.campaigns import plan_campaign
 from agents.planners.earlier import Earlier, earlier_of
 from agents.planners.proposals import Draft
@@ -62,9 +64,16 @@ def _follow_iterations(draft: Draft, earlier: Earlier) -> None:
     )
 
 
+async def replan(work: Work) -> JsonObject:
+    """Propose formulas for what nobody can simulate, and leave out what can be missed."""
+    answer = answer_of(work, "SIM")
+    propose(answer, other_ways.SIM, without=other_ways.NAMED_OPEN["SIM"])
+    return answer.written()
+
+
 AGENT = Agent(
     type="SIM",
     role="planning",
-    actions={"plan": plan},
+    actions={"plan": plan, "replan": replan},
     capabilities=("planning", "simulation", "analysis", "validation", "testing"),
 )

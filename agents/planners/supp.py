@@ -1,6 +1,8 @@
 """The SUPP planner: suppliers by risk, two of them where it matters, orders just in time."""
 
 from agents.agent import Agent, Work
+from agents.planners import other_ways
+from agents.planners.alternatives import answer_of, propose
 from agents.planners.earlier import earlier_of
 from agents.planners.proposals import SOURCES, Bound, Draft
 from agents.planners.scope import scope_of
@@ -99,9 +101,16 @@ async def plan(work: Work) -> JsonObject:
     return draft.written()
 
 
+async def replan(work: Work) -> JsonObject:
+    """Propose one source for each part where two cannot be had."""
+    answer = answer_of(work, "SUPP")
+    propose(answer, other_ways.SUPP, without=other_ways.NAMED_OPEN["SUPP"])
+    return answer.written()
+
+
 AGENT = Agent(
     type="SUPP",
     role="planning",
-    actions={"plan": plan},
+    actions={"plan": plan, "replan": replan},
     capabilities=("planning", "suppliers", "procurement", "logistics"),
 )

@@ -82,6 +82,15 @@ def material_of(work: Work, use: str) -> Chosen:
     return chosen(min(fit, key=lambda entry: entry.density_kg_m3))
 
 
+def missing_of(work: Work) -> list[str]:
+    """Return what was planned for this task and is left out, by the names of the inputs.
+
+    Raises:
+        CannotBeDone: What is asked for are no names.
+    """
+    return shaped(work.params.get("without", []), list[str], where="what is left out")
+
+
 def draft_of(work: Work) -> str:
     """Return the name of the input that is screened: the first draft unless it says what.
 

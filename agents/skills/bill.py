@@ -6,7 +6,7 @@ from agents.agent import CannotBeDone, Work
 from agents.catalogue.shelf import Part, kind, suppliers
 from agents.engineering.procurement import make_or_buy
 from agents.reading import read, result, shaped
-from agents.skills.asked import Asked, Chosen, asked
+from agents.skills.asked import Asked, Chosen, asked, missing_of
 from domain.values import JsonObject
 
 
@@ -130,6 +130,7 @@ async def freeze_bom(work: Work) -> JsonObject:
         )
         if work.inputs.get(name, {}).get(key) is False
     ]
+    open_points += [name for name in missing_of(work) if name not in open_points]
     state = f"frozen with open points in {', '.join(open_points)}" if open_points else "frozen"
     return result(
         f"Revision A of {len(bom)} parts is {state}",

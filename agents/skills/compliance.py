@@ -6,7 +6,7 @@ from agents.agent import CannotBeDone, Work
 from agents.catalogue.shelf import standard
 from agents.engineering.verdicts import judge
 from agents.reading import read, result, shaped
-from agents.skills.asked import asked
+from agents.skills.asked import asked, missing_of
 from domain.values import JsonObject
 
 MOST_STANDARDS = 20
@@ -136,6 +136,7 @@ async def decide_release(work: Work) -> JsonObject:
         conditions.append("the budget is exceeded")
     if work.inputs.get("validation", {}).get("is_valid") is False:
         conditions.append("the validation failed")
+    conditions += [f"{name} is not shown" for name in missing_of(work)]
     if judged.not_met:
         decision = "hold"
         conditions.insert(0, f"{judged.not_met} requirements are not met")

@@ -7,7 +7,7 @@ from agents.agent import CannotBeDone, Work
 from agents.catalogue.shelf import kind, materials
 from agents.engineering.decisions import normalised, rank
 from agents.reading import needed, read, result, shaped
-from agents.skills.asked import asked, chosen, material_of
+from agents.skills.asked import asked, chosen, material_of, missing_of
 from agents.skills.bill import Line
 from domain.values import JsonObject
 
@@ -155,10 +155,15 @@ async def release_design(work: Work) -> JsonObject:
         for name, found in sorted(work.inputs.items())
         if any(found.get(key) is False for key in ("is_makeable", "is_valid", "is_accepted"))
     ]
+    missing = missing_of(work)
     design = needed(work, "design")
+    decision = f"Held for {', '.join(against)}" if against else "Released"
+    if missing:
+        decision += f", {', '.join(missing)} not shown"
     return result(
-        f"{'Held for ' + ', '.join(against) if against else 'Released'}: {design.get('summary')}",
+        f"{decision}: {design.get('summary')}",
         {"is_released": not against, "against": against, "revision": "A"},
+        {"not_shown": missing} if missing else {},
     )
 
 

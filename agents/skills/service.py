@@ -10,7 +10,7 @@ from agents.engineering.queueing import (
     size,
 )
 from agents.reading import read, result
-from agents.skills.asked import facts
+from agents.skills.asked import draft_of, facts
 from domain.values import JsonObject
 
 REQUESTS = 20_000
@@ -42,7 +42,7 @@ async def refine_capacity(work: Work) -> JsonObject:
 
 async def screen_capacity(work: Work) -> JsonObject:
     """Estimate response time and availability of the draft by formula."""
-    load, capacity = facts(work, Load), read(work, "concept", Capacity)
+    load, capacity = facts(work, Load), read(work, draft_of(work), Capacity)
     response = mean_response(capacity)
     standing = availability(capacity, server_availability=load.server_availability)
     return result(

@@ -54,14 +54,17 @@ async def evaluate_acceptance(work: Work) -> JsonObject:
     targets = read(work, "acceptance", tuple[Target, ...], part="targets")
     verdicts = [judge(target, work.inputs) for target in targets]
     failed = [verdict for verdict in verdicts if not verdict.met]
+    unseen = [verdict.metric for verdict in verdicts if verdict.met is None]
+    not_shown = f"; not shown: {', '.join(unseen)}" if unseen else ""
     return result(
-        f"{len(verdicts) - len(failed)} of {len(verdicts)} acceptance tests passed",
+        f"{len(verdicts) - len(failed)} of {len(verdicts)} acceptance tests passed{not_shown}",
         {
             "is_valid": not failed,
             "passed": len(verdicts) - len(failed),
             "failed": [
                 {"metric": each.metric, "value": each.value, "limit": each.limit} for each in failed
             ],
+            "not_shown": unseen,
         },
     )
 

@@ -8,6 +8,7 @@ from agents.skills.brake_design import (
     refine_housing,
     size_hydraulics,
 )
+from agents.skills.brake_simulation import screen_stress, screen_thermal
 from agents.skills.drawing import (
     check_assembly,
     check_manufacture,
@@ -17,11 +18,11 @@ from agents.skills.drawing import (
     select_material,
     stack_tolerances,
 )
-from agents.skills.effort import outline_work
-from agents.skills.service import draft_capacity, refine_capacity
-from agents.skills.structure import draft_tube, lighten_tube, refine_tube
-from agents.skills.study import draft_study, refine_study
-from agents.skills.vessel import draft_cup, lighten_cup, refine_cup
+from agents.skills.effort import outline_work, screen_effort
+from agents.skills.service import draft_capacity, refine_capacity, screen_capacity
+from agents.skills.structure import draft_tube, lighten_tube, refine_tube, screen_beam
+from agents.skills.study import draft_study, refine_study, screen_power
+from agents.skills.vessel import draft_cup, lighten_cup, refine_cup, screen_cooling
 
 AGENT = Agent(
     type="CAD",
@@ -49,6 +50,14 @@ AGENT = Agent(
         "stack_tolerances": stack_tolerances,
         "review_design": review_design,
         "release_design": release_design,
+        # Whoever designs can calculate by hand, and so screen where nobody simulates.
+        "screen_stress": screen_stress,
+        "screen_thermal": screen_thermal,
+        "screen_beam": screen_beam,
+        "screen_cooling": screen_cooling,
+        "screen_capacity": screen_capacity,
+        "screen_power": screen_power,
+        "screen_effort": screen_effort,
     },
     capabilities=("design", "modeling", "validation"),
 )

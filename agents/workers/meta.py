@@ -15,6 +15,7 @@ from agents.skills.governance import (
     plan_mitigation,
     roll_up_budget,
 )
+from agents.skills.validation import define_acceptance, evaluate_acceptance
 
 AGENT = Agent(
     type="META",
@@ -29,6 +30,9 @@ AGENT = Agent(
         "audit": audit,
         "roll_up_budget": roll_up_budget,
         "decide_release": decide_release,
+        # Whoever writes the requirements down can judge by them what others have shown.
+        "define_acceptance": define_acceptance,
+        "evaluate_acceptance": evaluate_acceptance,
     },
     capabilities=("requirements", "compliance", "risk", "estimation", "coordination"),
 )

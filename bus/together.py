@@ -13,6 +13,17 @@ AGAIN = 0.5
 """Seconds after which what has not ended is cancelled once more."""
 
 
+def end_if_told() -> None:
+    """End here if this task was cancelled before: the call that was cancelled may have forgotten it.
+
+    Raises:
+        CancelledError: It was.
+    """
+    current = asyncio.current_task()
+    if current is not None and current.cancelling():
+        raise asyncio.CancelledError
+
+
 async def run_together(*loops: Coroutine[Any, Any, None]) -> None:
     """Run loops until one of them fails, or the caller is cancelled; then end the others.
 

@@ -37,7 +37,7 @@ from bus.redriver import Redriver
 from bus.relay import Relay
 from bus.replanning import Replanner
 from bus.timekeeper import Timekeeper
-from bus.together import run_together
+from bus.together import end_if_told, run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
 from domain.errors import Unavailable
 from domain.policies import Event
@@ -94,6 +94,7 @@ async def run(settings: Settings) -> None:
         )
         await ready.ears.open(hearing)
         await ready.have_tables()
+        end_if_told()
         log.info("coordinator.ready")
         await store.lead("coordinator", lambda: _coordinate(ready))
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from bus.together import end
+from bus.together import end, end_if_told
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -70,8 +70,10 @@ async def lead(dsn: str, duty: str, work: Callable[[], Awaitable[None]]) -> None
         try:
             async with await connect_to_lead(dsn) as connection:
                 while not await _try_lock(connection, duty):
+                    end_if_told()
                     await _depose_the_stalled(connection, duty, patience)
                     await asyncio.sleep(_POLL)
+                end_if_told()
                 await _while_alive(connection, work)
         except (psycopg.Error, Unavailable) as error:
             if isinstance(error, psycopg.errors.AdminShutdown):

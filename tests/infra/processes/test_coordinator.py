@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aio_pika.abc import AbstractChannel
@@ -111,3 +111,25 @@ async def test_one_that_starts_while_the_views_do_not_answer_goes_on(
         await broker.until_holds(QUEUE, 1)
         assert not running.done()
     assert prepared > 1
+
+
+async def test_one_that_is_told_to_end_while_it_starts_ends_though_a_call_forgets_it(
+    database: str, vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+    really = coordinator.declare
+
+    async def declare(channel: AbstractChannel, queues: Topology) -> None:
+        await really(channel, queues)
+        begun.set()
+        with suppress(asyncio.CancelledError):  # as wait_for does before Python 3.12
+            await asyncio.sleep(5)
+
+    monkeypatch.setattr(coordinator, "declare", declare)
+    settings = Settings.model_validate({"db": {"dsn": database}, "amqp": {"url": vhost_url}})
+    running = asyncio.create_task(coordinator.run(settings))
+    await begun.wait()
+    running.cancel()
+    ended, _ = await asyncio.wait({running}, timeout=4)
+    assert ended
+    assert running.cancelled()

@@ -14,7 +14,7 @@ AGAIN = 0.5
 
 
 def end_if_told() -> None:
-    """End here if this task was cancelled before: the call that was cancelled may have forgotten it.
+    """End here if this task was told to: the call that was cancelled may have forgotten it.
 
     Raises:
         CancelledError: It was.

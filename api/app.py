@@ -9,6 +9,7 @@ from api import (
     events,
     executions,
     forecasts,
+    pictures,
     plans,
     schedules,
     status,
@@ -45,6 +46,7 @@ def create_app(deps: Deps) -> FastAPI:
     for part in (
         plans,
         schedules,
+        pictures,
         usage,
         executions,
         forecasts,

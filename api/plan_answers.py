@@ -97,13 +97,17 @@ class PlanAnswer(BaseModel):
     metrics: PlanMetrics
 
 
+PICTURES = "/api/v1/visualizations"
+"""Where pictures are."""
+
+
 class GraphAnswer(BaseModel):
     """One plan's graph, to be drawn."""
 
     plan_id: str
     graph: Drawing
     visualization_url: str | None = None
-    """Where it is drawn already: nowhere yet."""
+    """Where it is drawn already."""
 
 
 def accepted(

@@ -11,6 +11,7 @@ from api.deps import Deps, Ports
 from api.durations import human_or_none, parse_duration
 from api.graphs import drawing_of, task_graph_of
 from api.plan_answers import (
+    PICTURES,
     GraphAnswer,
     PlanAnswer,
     PlanCancelledAnswer,
@@ -195,7 +196,9 @@ async def show_graph(plan_id: Id, views: Reading) -> GraphAnswer:
         tasks = await read_graph(read.connection, plan_id)
         stands = await _statuses(read, row)
     drawing = await asyncio.to_thread(drawing_of, tasks, stands)
-    return GraphAnswer(plan_id=plan_id, graph=drawing)
+    return GraphAnswer(
+        plan_id=plan_id, graph=drawing, visualization_url=f"{PICTURES}/{plan_id}.svg"
+    )
 
 
 @router.delete("/{plan_id}")

@@ -63,6 +63,14 @@ class Client:
                     raise
             await asyncio.sleep(0.05)
 
+    async def text(self, path: str) -> str:
+        """Return what the API answers where it is no JSON.
+
+        Raises:
+            TaskloomError: It refuses, or does not answer.
+        """
+        return (await self._answer("GET", path)).text
+
     async def delete(self, path: str, **query: str) -> Any:
         """Return what the API answers.
 
@@ -72,12 +80,15 @@ class Client:
         return await self._ask("DELETE", path, params=query)
 
     async def _ask(self, method: str, path: str, **rest: Any) -> Any:
+        return (await self._answer(method, path, **rest)).json()
+
+    async def _answer(self, method: str, path: str, **rest: Any) -> httpx2.Response:
         try:
             answer = await self._http.request(method, f"{BASE}{path}", **rest)
         except httpx2.TransportError as error:
             raise ApiUnreachable(self.url, type(error).__name__) from error
         if answer.is_success:
-            return answer.json()
+            return answer
         raise _problem(answer)
 
 

@@ -176,6 +176,34 @@ def usage(plan_id: PlanId, api: Api = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def picture(
+    plan_id: PlanId,
+    gantt: Annotated[
+        bool, typer.Option("--gantt", help="Bars over time: planned, and what has happened.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", dir_okay=False, help="Where to write it; else it is printed."
+        ),
+    ] = None,
+    api: Api = None,
+) -> None:
+    """Draw a plan as SVG: its graph, or its schedule beside its last execution."""
+    from infra.cli.output import say
+
+    async def work(client: "Client") -> str:
+        return await client.text(f"/visualizations/{plan_id}{'/gantt' if gantt else ''}.svg")
+
+    drawn = ask(api, work)
+    if output is None:
+        print(drawn)
+    else:
+        output.write_text(drawn, encoding="utf-8")
+        say(f"{output} shows it in any browser")
+
+
+@app.command()
 def cancel(
     plan_id: PlanId,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",

@@ -1,0 +1,1 @@
+"""Pictures of plans and runs: pure functions from tasks, statuses and times to SVG."""

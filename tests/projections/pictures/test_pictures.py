@@ -1,0 +1,120 @@
+"""Pictures are whole, legible without colour, safe, and the same every time."""
+
+from datetime import timedelta
+from itertools import combinations
+from typing import get_args
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+
+from domain.graph import order
+from domain.run_options import RunOptions
+from domain.scheduling.schedules import schedule_of
+from domain.tasks import Task
+from domain.values import TaskStatus
+from projections.pictures.gantt import Bar, draw_gantt, planned_bars
+from projections.pictures.graph import MOST_BOXES, draw_graph
+from projections.pictures.layout import HEIGHT, WIDTH, layout
+from projections.pictures.svg import MARKS
+from tests.support.graphs import acyclic
+from tests.support.making import task
+
+SVG = "{http://www.w3.org/2000/svg}"
+STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
+
+
+def read(picture: str) -> ElementTree.Element:
+    return ElementTree.fromstring(picture.partition("\n")[2])  # ours, and just written
+
+
+def titles(picture: str) -> list[str]:
+    return [each.text or "" for each in read(picture).iter(f"{SVG}title")]
+
+
+@settings(max_examples=80, deadline=None)
+@given(acyclic())
+def test_boxes_keep_apart_and_every_edge_leads_to_the_right(tasks: tuple[Task, ...]) -> None:
+    needs = {each.id: each.needs for each in tasks}
+    placed = layout(order(tasks), needs)
+    assert placed.places.keys() == needs.keys()
+    for one, other in combinations(placed.places.values(), 2):
+        assert abs(one.x - other.x) >= WIDTH or abs(one.y - other.y) >= HEIGHT
+    for name, before in needs.items():
+        for need in before:
+            assert placed.places[need].x + WIDTH < placed.places[name].x
+    for place in placed.places.values():
+        assert 0 <= place.x <= placed.width - WIDTH
+        assert 0 <= place.y <= placed.height - HEIGHT
+    assert layout(order(tasks), needs) == placed
+
+
+@settings(max_examples=40, deadline=None)
+@given(acyclic())
+def test_every_task_is_drawn_once(tasks: tuple[Task, ...]) -> None:
+    drawn = draw_graph("A plan", tasks, {})
+    told = titles(drawn)[1:]
+    assert sorted(words.partition(" ")[0] for words in told) == sorted(each.id for each in tasks)
+    assert draw_graph("A plan", tasks, {}) == drawn
+
+
+def test_each_status_has_a_mark_and_a_word_of_its_own() -> None:
+    assert set(MARKS) == set(STATUSES)
+    assert len(set(MARKS.values())) == len(MARKS)
+    for status in STATUSES:
+        drawn = draw_graph("A plan", (task("a"),), {"a": status})
+        assert f"{MARKS[status]} {status}" in drawn
+
+
+def test_the_critical_path_is_said_and_not_only_coloured() -> None:
+    tasks = (task("a", duration=60), task("b", "a", duration=60), task("c", duration=5))
+    drawn = draw_graph("A plan", tasks, {})
+    assert [("critical path" in words) for words in titles(drawn)[1:]] == [True, True, False]
+    assert drawn.count("· critical") == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["</title><script>alert(1)</script>", '"><image href="x" onerror="y">', "a\x00\x1b\ud800b"],
+)
+def test_words_of_users_stay_words(words: str) -> None:
+    hostile = task("a").model_copy(update={"name": words, "agent": "NOOP"})
+    schedule = planned_bars((hostile,), schedule_of((hostile,), RunOptions()))
+    for drawn in (draw_graph(words, (hostile,), {}), draw_gantt(words, (hostile,), schedule, [])):
+        names = {each.tag.removeprefix(SVG) for each in read(drawn).iter()}
+        assert names <= {"svg", "title", "desc", "style", "rect", "g", "path", "text", "tspan"}
+        attributes = {name for each in read(drawn).iter() for name in each.attrib}
+        assert not {name for name in attributes if name.startswith("on") or "href" in name}
+
+
+def test_a_graph_that_is_too_large_is_drawn_in_bundles_and_says_so() -> None:
+    many = tuple(task(f"t{number:05}") for number in range(MOST_BOXES + 1))
+    drawn = draw_graph("A plan", many, {"t00000": "completed"})
+    told = titles(drawn)
+    assert len(told) == 3
+    assert "One box stands for tasks alike" in drawn
+    assert {words.partition(" ")[0] for words in told[1:]} == {"1", str(MOST_BOXES)}
+
+
+def test_bars_of_one_row_never_meet_and_show_who_did_what() -> None:
+    tasks = tuple(task(f"t{number}", duration=60) for number in range(6))
+    planned = planned_bars(tasks, schedule_of(tasks, RunOptions(limits={"NOOP": 2})))
+    done = [Bar(task=tasks[0], start=0, end=1.5, status="completed", agent_id="ann")]
+    drawn = draw_gantt("A plan", tasks, planned, done)
+    bars = [group.find(f"{SVG}rect") for group in read(drawn).iter(f"{SVG}g")]
+    places = [
+        (float(bar.get("x", "0")), float(bar.get("y", "0")), float(bar.get("width", "0")))
+        for bar in bars
+        if bar is not None
+    ]
+    assert len(places) == 7
+    for (x1, y1, width), (x2, y2, _) in combinations(sorted(places, key=lambda p: (p[1], p[0])), 2):
+        assert y1 != y2 or x1 + width <= x2 + 0.11
+    assert any("completed, by ann" in words for words in titles(drawn))
+
+
+def test_a_plan_without_a_run_shows_the_plan_alone() -> None:
+    one = (task("a", duration=timedelta(hours=2)),)
+    drawn = draw_gantt("A plan", one, planned_bars(one, schedule_of(one, RunOptions())), [])
+    assert "Planned, 2 h" in drawn
+    assert "Actual" not in drawn

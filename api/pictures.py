@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import APIRouter, Response
 
@@ -12,6 +13,7 @@ from domain.goals import Options
 from domain.plan import run_options
 from domain.scheduling.schedules import Schedule, schedule_of
 from domain.tasks import Task
+from domain.values import TaskStatus
 from projections.graphs import GRAPHS, read_graph, read_schedule
 from projections.pictures.gantt import Bar, draw_gantt, planned_bars
 from projections.pictures.graph import draw_graph
@@ -27,7 +29,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
-_DRAWN = {200: {"content": {SVG: {"schema": {"type": "string"}}}}}
+_DRAWN: dict[int | str, dict[str, Any]] = {200: {"content": {SVG: {"schema": {"type": "string"}}}}}
 
 
 @router.get("/{plan_id}.svg", response_class=Response, responses=_DRAWN)
@@ -36,7 +38,9 @@ async def draw_plan(plan_id: Id, views: Reading) -> Response:
     async with views.snapshot(PLANS, GRAPHS, TASKS) as read:
         row = await require_plan(read, plan_id)
         tasks = await read_graph(read.connection, plan_id)
-        statuses = await statuses_of(read.connection, row.runs[-1]) if row.runs else {}
+        statuses: Mapping[str, TaskStatus] = {}
+        if row.runs:
+            statuses = await statuses_of(read.connection, row.runs[-1])
     picture = await asyncio.to_thread(draw_graph, row.title, tasks, statuses)
     return Response(picture, media_type=SVG, headers=_HEADERS)
 

@@ -11,6 +11,7 @@ from api import (
     forecasts,
     pictures,
     plans,
+    reviews,
     schedules,
     status,
     steering,
@@ -45,6 +46,7 @@ def create_app(deps: Deps) -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     for part in (
         plans,
+        reviews,
         schedules,
         pictures,
         usage,

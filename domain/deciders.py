@@ -10,6 +10,7 @@ from domain import (
     agent,
     breaker,
     plan,
+    reviews,
     revisions,
     run,
     run_decisions,
@@ -124,6 +125,7 @@ def stream_of(report: AnyReport) -> str:
             | plan.PlanningGivenUp()
             | plan.PlanCancelRequested()
             | revisions.PlanReplanRequested()
+            | reviews.PlanReviewed()
             | revisions.GraphRevised()
             | revisions.ReplanningGivenUp()
         ):
@@ -144,6 +146,7 @@ PUBLIC_REPORTS: Mapping[str, type[Value]] = _by_type(
         plan.GoalSubmitted,
         plan.PlanCancelRequested,
         revisions.PlanReplanRequested,
+        reviews.PlanReviewed,
         *get_args(steering.SteeringReport),
         run_events.TaskStarted,
         run_events.TaskCompleted,

@@ -64,6 +64,9 @@ class Options(Value):
     estimates: Estimates = Field(default="log", exclude_if=lambda estimates: estimates == "log")
     """Whether recorded durations replace those of the rules."""
 
+    review: bool = Field(default=False, exclude_if=lambda review: not review)
+    """Whether a person has to approve of the plan before it can be carried out."""
+
     planning: Planning = "scatter"
     gather: Gather = Gather()
     """How many of the scattered domains have to answer before their plans are linked."""

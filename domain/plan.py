@@ -1,6 +1,6 @@
 """A plan: a goal with its task graph, in numbered revisions.
 
-planning ──► ready ──► running ──► completed
+planning ──► ready ──► running ──► completed        with a review: planning ──► proposed ──► ready
     │          │          ├──────► failed ──► running (executed again)
     └──────────┴──────────┴──────► cancelled
 """
@@ -17,7 +17,8 @@ from domain.estimates import MOST_EFFORTS, Effort
 from domain.findings import MOST_FINDINGS, Conflict, PlanConflictDetected
 from domain.goals import Goal, Options
 from domain.graph import check
-from domain.revising import answer_to
+from domain.reviews import NotUnderReview, PlanApproved, PlanRejected, PlanReviewed
+from domain.revising import amended, answer_to
 from domain.revisions import (
     GraphRevised,
     PlanReplanning,
@@ -45,7 +46,9 @@ from domain.weights import LARGEST_GOAL, weight
 Efforts = Annotated[
     tuple[Effort, ...], Field(max_length=MOST_EFFORTS, exclude_if=lambda efforts: not efforts)
 ]
-PlanStatus = Literal["planning", "ready", "running", "completed", "failed", "cancelled"]
+PlanStatus = Literal[
+    "planning", "proposed", "ready", "running", "completed", "failed", "cancelled", "rejected"
+]
 
 
 class GoalSubmitted(Value):
@@ -162,6 +165,8 @@ PlanEvent = (
     | PlanConflictDetected
     | PlanReady
     | RevisionEvent
+    | PlanApproved
+    | PlanRejected
     | PlanStarted
     | PlanCompleted
     | PlanFailed
@@ -173,6 +178,7 @@ PlanReport = (
     | PlanningGivenUp
     | PlanCancelRequested
     | RevisionReport
+    | PlanReviewed
     | ReplanRequested
     | RunStarted
     | RunCompleted
@@ -209,7 +215,7 @@ class Plan:
     @property
     def is_over(self) -> bool:
         """Whether nothing can happen to it any more, short of executing it again."""
-        return self.status in ("completed", "failed", "cancelled")
+        return self.status in ("completed", "failed", "cancelled", "rejected")
 
 
 def planning_run_of(plan_id: str) -> str:
@@ -223,7 +229,7 @@ def next_run_of(plan: Plan) -> str:
     Raises:
         PlanNotReady: It has no graph, runs already, or was cancelled.
     """
-    if not plan.tasks or plan.status in ("running", "cancelled"):
+    if not plan.tasks or plan.status in ("running", "cancelled", "proposed", "rejected"):
         raise PlanNotReady(plan.id, plan.status)
     return execution_of(plan.id, len(plan.runs) + 1)
 
@@ -257,6 +263,8 @@ def decide(plan: Plan | None, report: PlanReport, now: datetime) -> Sequence[Pla
             if plan.replanning is not None:
                 stopping = (*stopping, plan.replanning.planning_run)
             return [PlanCancelled(plan_id=plan.id, reason=reason, runs=stopping)]
+        case PlanReviewed():
+            return _review(plan, report)
         case PlanReplanRequested() | ReplanRequested() | GraphRevised() | ReplanningGivenUp():
             return _revise(plan, report)
         case _:
@@ -299,7 +307,12 @@ def evolve(plan: Plan | None, event: PlanEvent) -> Plan:
         case PlanConflictDetected():
             return plan
         case PlanReady(tasks=tasks, revision=revision):
-            return replace(plan, status="ready", tasks=tasks, revision=revision)
+            status: PlanStatus = "proposed" if plan.options.review else "ready"
+            return replace(plan, status=status, tasks=tasks, revision=revision)
+        case PlanApproved():
+            return replace(plan, status="ready")
+        case PlanRejected(reason=reason):
+            return replace(plan, status="rejected", reason=reason)
         case PlanReplanning():
             return replace(plan, replanning=event, replans=plan.replans + 1)
         case PlanUpdated(tasks=tasks, revision=revision):
@@ -368,6 +381,36 @@ def _replanning(plan: Plan, report: PlanReplanRequested | ReplanRequested) -> Pl
         reason=report.reason,
         max_delay=report.max_delay,
     )
+
+
+def _review(plan: Plan, report: PlanReviewed) -> Sequence[PlanEvent]:
+    if plan.status != "proposed":
+        is_approved = plan.options.review and plan.status in ("ready", "running", "completed")
+        if report.verdict == "approve" and is_approved and report.revision == plan.revision:
+            return []  # it was approved before
+        raise NotUnderReview(plan.id, f"is {plan.status}: it waits for no verdict")
+    if report.revision != plan.revision:
+        seen = f"has revision {plan.revision} by now, not {report.revision}: look at that one"
+        raise NotUnderReview(plan.id, seen)
+    run = run_options(plan.options, has_own_graph=plan.has_own_graph)
+    if report.verdict == "amend":
+        return [amended(plan.id, plan.revision, plan.tasks, report, run)]
+    if report.verdict == "reject":
+        rejected = PlanRejected(
+            plan_id=plan.id, revision=plan.revision, author=report.author, reason=report.reason
+        )
+        return [rejected]
+    approved = PlanApproved(
+        plan_id=plan.id,
+        revision=plan.revision,
+        author=report.author,
+        reason=report.reason,
+        tasks=plan.tasks,
+        priority=plan.goal.priority,
+        auto_execute=plan.options.auto_execute,
+        run=run,
+    )
+    return [approved]
 
 
 def _follow(plan: Plan, run_id: str) -> PlanEvent:
@@ -439,7 +482,7 @@ def _ready(
         revision=1,
         tasks=tasks,
         priority=goal.priority,
-        auto_execute=options.auto_execute,
+        auto_execute=options.auto_execute and not options.review,
         run=run,
         schedule=schedule,
     )

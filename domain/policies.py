@@ -25,6 +25,7 @@ from domain.plan import (
     planning_run_of,
 )
 from domain.recorded import Recorded, Report, derived_id
+from domain.reviews import PlanApproved
 from domain.revisions import (
     GraphRevised,
     PlanReplanRefused,
@@ -77,7 +78,7 @@ def react(event: Event) -> Iterator[Reaction]:
                     tasks=planning_tasks(event.goal, event.options, event.history),
                 )
             )
-        case PlanReady(auto_execute=True):
+        case PlanReady(auto_execute=True) | PlanApproved(auto_execute=True):
             yield _to_run(
                 RunRequested(
                     run_id=execution_of(event.plan_id, 1),

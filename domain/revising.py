@@ -1,10 +1,11 @@
 """Whether a plan takes the graph that its planners propose in the place of the one it has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from domain.errors import Refused
 from domain.graph import check
+from domain.reviews import NotUnderReview, PlanReviewed
 from domain.revisions import (
     MOST_NOTES,
     GraphRevised,
@@ -56,6 +57,34 @@ def answer_to(
         delay=delay,
         cost=cost_of(asked.tasks, report.tasks, asked.met),
         schedule=schedule_of(report.tasks, options),
+    )
+
+
+def amended(
+    plan_id: str, revision: int, before: Sequence[Task], report: PlanReviewed, options: RunOptions
+) -> PlanUpdated:
+    """Return the revision that a person has made of a proposed plan.
+
+    Raises:
+        Refused: It is no graph that can be run, or the one that there is.
+    """
+    check(report.tasks)
+    change = difference(before, report.tasks)
+    if not change:
+        raise NotUnderReview(plan_id, "is already as it should be: approve or reject it")
+    return PlanUpdated(
+        plan_id=plan_id,
+        run_id=None,
+        revision=revision + 1,
+        tasks=report.tasks,
+        added=change.added,
+        removed=change.removed,
+        modified=change.modified,
+        reason=report.reason,
+        delay=delay_of(before, report.tasks, (), options),
+        cost=cost_of(before, report.tasks, ()),
+        schedule=schedule_of(report.tasks, options),
+        author=report.author or "somebody",
     )
 
 

@@ -14,6 +14,7 @@ from domain.plan import (
     PlanStarted,
 )
 from domain.policies import Event
+from domain.reviews import PlanApproved, PlanRejected
 from domain.revisions import PlanReplanning, PlanReplanRefused, PlanUpdated
 from domain.run_events import (
     GatherClosed,
@@ -55,6 +56,10 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             )
         case PlanReady(tasks=tasks, revision=revision):
             return f"Plan ready: {_counted(len(tasks), 'task')}, revision {revision}"
+        case PlanApproved(revision=revision, author=author, reason=reason):
+            return f"Revision {revision} approved by {author or 'somebody'}{_because(reason)}"
+        case PlanRejected(revision=revision, author=author, reason=reason):
+            return f"Revision {revision} rejected by {author or 'somebody'}{_because(reason)}"
         case PlanReplanning(revision=revision, reason=reason):
             return f"Another graph than revision {revision} is asked for{_because(reason)}"
         case PlanUpdated():
@@ -152,7 +157,7 @@ def level_of(event: Event) -> Level:
             return "debug" if epoch == 1 else "warning"
         case RunCancelled() | PlanCancelled() | RunRolledBack() | TaskTimedOut():
             return "warning"
-        case PlanReplanning() | PlanReplanRefused() | ReplanRefused():
+        case PlanReplanning() | PlanReplanRefused() | ReplanRefused() | PlanRejected():
             return "warning"
         case ReplanRequested() | RunPaused() | GatherClosed() | PlanConflictDetected():
             return "warning"

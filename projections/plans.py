@@ -20,6 +20,7 @@ from domain.plan import (
 )
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.reviews import PlanApproved, PlanRejected
 from domain.revisions import PlanUpdated
 from domain.scheduling.critical_path import critical_path
 from domain.values import JsonObject, Priority
@@ -89,10 +90,15 @@ def fold(
     row = changed(rows[key], updated_at=recorded.at, position=recorded.position)
     match event:
         case PlanReady():
-            planned = changed(row, status="ready", planned_at=recorded.at)
+            status: PlanStatus = "proposed" if row.options.get("review") else "ready"
+            planned = changed(row, status=status, planned_at=recorded.at)
             yield key, _with_graph(planned, event)
         case PlanUpdated():
             yield key, _with_graph(row, event)
+        case PlanApproved():
+            yield key, changed(row, status="ready")
+        case PlanRejected(reason=reason):
+            yield key, changed(row, status="rejected", reason=reason, ended_at=recorded.at)
         case PlanStarted(run_id=run_id):
             runs = [*(each for each in row.runs if each != run_id), run_id]
             yield key, changed(row, status="running", runs=runs, reason="", ended_at=None)
@@ -128,6 +134,8 @@ PLANS = View(
             PlanCreated,
             PlanReady,
             PlanUpdated,
+            PlanApproved,
+            PlanRejected,
             PlanStarted,
             PlanCompleted,
             PlanFailed,

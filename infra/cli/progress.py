@@ -93,7 +93,11 @@ class Progress:
     def is_idle(self) -> bool:
         """Whether it is planned, and waits for somebody to execute it."""
         plan = self.plan
-        return plan is not None and plan.status == "ready" and not plan.options.auto_execute
+        return (
+            plan is not None
+            and plan.status in ("ready", "proposed")
+            and (not plan.options.auto_execute or plan.status == "proposed")
+        )
 
     def hear(self, recorded: Recorded[Event]) -> bool:
         """Take in one more event; return whether it was one of this plan's."""

@@ -8,6 +8,7 @@ from domain.breaker import BreakerOpened
 from domain.goals import Constraints, Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanCreated
 from domain.recorded import Recorded, Report
+from domain.reviews import PlanReviewed
 from domain.revisions import PlanReplanRequested
 from domain.run_events import TaskCompleted, TaskDispatched, TaskFailed, TaskStarted, TaskStopped
 from domain.steering import (
@@ -136,6 +137,13 @@ REPORTS: dict[str, Report[Any]] = {
             request="replan-1",
         ),
         "exec_1-1",
+    ),
+    "report-plan.reviewed": _report(
+        23,
+        PlanReviewed(
+            plan_id="plan_1", verdict="approve", revision=2, author="ada", reason="well thought"
+        ),
+        "plan_1",
     ),
     "report-plan.replan_requested": _report(
         22, PlanReplanRequested(plan_id="plan_1", reason="too dear", author="ada"), "plan_1"

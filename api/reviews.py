@@ -1,0 +1,122 @@
+"""Reviews of proposed plans: a person approves, amends or rejects, and then work begins."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+from pydantic import BaseModel, Field
+
+from api.deps import Ports
+from api.plans import ACTOR, Id, SubmittedGraph, require_plan
+from api.reading import POSITION, snapshot, wait_for
+from domain.plan import PlanStatus
+from domain.recorded import Report, derived_id
+from domain.reviews import PlanReviewed, Verdict
+from domain.tasks import Task
+from domain.values import Text, Value
+from projections.plans import PLANS
+
+router = APIRouter(prefix="/plans/{plan_id}", tags=["plans"])
+
+_Key = Annotated[
+    str | None, Header(min_length=1, max_length=200, description="Asked twice, done once.")
+]
+
+
+class Opinion(Value):
+    """Who has looked at which revision, and what they say."""
+
+    revision: Annotated[int, Field(ge=1)] | None = None
+    """The revision that was looked at; without it, whichever there is."""
+
+    author: Text = ""
+    reason: Text = ""
+
+
+class Amendment(Opinion):
+    """The graph as it should be."""
+
+    task_graph: SubmittedGraph
+
+
+class Reviewed(BaseModel):
+    """What has become of a plan."""
+
+    plan_id: str
+    status: PlanStatus
+    revision: int
+
+
+@router.post("/approve")
+async def approve_plan(
+    plan_id: Id,
+    ports: Ports,
+    response: Response,
+    opinion: Opinion | None = None,
+    idempotency_key: _Key = None,
+) -> Reviewed:
+    """Let a proposed plan be carried out; with ``auto_execute`` it begins at once."""
+    said = opinion or Opinion()
+    return await _say(plan_id, "approve", said, (), ports, response, idempotency_key)
+
+
+@router.post("/amend")
+async def amend_plan(
+    plan_id: Id,
+    amendment: Amendment,
+    ports: Ports,
+    response: Response,
+    idempotency_key: _Key = None,
+) -> Reviewed:
+    """Put another graph in the place of the proposed one; it waits for a verdict again."""
+    tasks = amendment.task_graph.tasks
+    return await _say(plan_id, "amend", amendment, tasks, ports, response, idempotency_key)
+
+
+@router.post("/reject")
+async def reject_plan(
+    plan_id: Id,
+    ports: Ports,
+    response: Response,
+    opinion: Opinion | None = None,
+    idempotency_key: _Key = None,
+) -> Reviewed:
+    """Let a proposed plan never be carried out."""
+    said = opinion or Opinion()
+    return await _say(plan_id, "reject", said, (), ports, response, idempotency_key)
+
+
+async def _say(
+    plan_id: str,
+    verdict: Verdict,
+    opinion: Opinion,
+    tasks: tuple[Task, ...],
+    ports: Ports,
+    response: Response,
+    key: str | None,
+) -> Reviewed:
+    async with snapshot(ports, PLANS) as read:
+        row = await require_plan(read, plan_id)
+    report_id = derived_id(plan_id, f"{verdict}/{ACTOR}/{key or ports.new_id()}")
+    outcome = await ports.record(
+        Report(
+            id=report_id,
+            stream=plan_id,
+            body=PlanReviewed(
+                plan_id=plan_id,
+                verdict=verdict,
+                revision=opinion.revision or max(row.revision, 1),
+                author=opinion.author,
+                reason=opinion.reason,
+                tasks=tasks,
+            ),
+            said_at=ports.clock.now(),
+            actor=ACTOR,
+            correlation_id=report_id,
+        )
+    )
+    position = outcome.position or await ports.head()
+    await wait_for(ports, position, PLANS)
+    response.headers[POSITION] = str(position)
+    async with snapshot(ports, PLANS) as read:
+        row = await require_plan(read, plan_id)
+    return Reviewed(plan_id=plan_id, status=row.status, revision=row.revision)

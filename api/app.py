@@ -12,6 +12,7 @@ from api import (
     pictures,
     plans,
     reviews,
+    revisions,
     schedules,
     status,
     steering,
@@ -47,6 +48,7 @@ def create_app(deps: Deps) -> FastAPI:
     for part in (
         plans,
         reviews,
+        revisions,
         schedules,
         pictures,
         usage,

@@ -7,6 +7,7 @@ from projections.executions import EXECUTIONS
 from projections.findings import FINDINGS
 from projections.graphs import GRAPHS
 from projections.plans import PLANS
+from projections.revisions import REVISIONS
 from projections.tasks import TASKS
 from projections.timeline import TIMELINE
 from projections.usage import USAGE
@@ -16,6 +17,7 @@ PROJECTED: tuple[AnyView, ...] = (
     PLANS,
     GRAPHS,
     FINDINGS,
+    REVISIONS,
     EXECUTIONS,
     TASKS,
     AGENTS,

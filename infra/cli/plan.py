@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli import reviews
+from infra.cli import reviews, revisions
 from infra.cli.asking import Api, ask
 from infra.cli.output import AsJson
 
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from infra.cli.formats.files import Wanted
 
 app = typer.Typer(help="Goals and their plans, over the HTTP API.", no_args_is_help=True)
-for _verdict in (reviews.approve, reviews.amend, reviews.reject):
-    app.command()(_verdict)
+for _verb in (
+    *(reviews.approve, reviews.amend, reviews.reject),
+    *(revisions.replan, revisions.diff, revisions.blame),
+):
+    app.command()(_verb)
 
 PlanId = Annotated[str, typer.Argument(metavar="ID", help="The plan's id.")]
 

@@ -139,7 +139,7 @@ def _move(run: Run, event: _WholeRunEvent) -> Run:
         case RunFailed():
             return changed(run, status="failed")
         case RunCancelled():
-            return changed(run, status="cancelled")
+            return changed(run, status="cancelled", is_replanning=False)
         case _:
             assert_never(event)
 

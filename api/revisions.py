@@ -1,16 +1,29 @@
 """Revisions of plans: ask for another graph, and see what became of the graph so far."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import BaseModel
 
 from api.deps import Deps, Ports
-from api.durations import Moment, human_or_none, parse_duration
+from api.durations import parse_duration
 from api.plans import ACTOR, Id, require_plan
 from api.reading import POSITION, Reading, snapshot
+from api.revision_answers import (
+    Blame,
+    BlameAnswer,
+    DiffAnswer,
+    Modified,
+    ReplanAnswer,
+    RevisionsAnswer,
+    Touch,
+    blamed,
+    changes_of,
+    fields_of,
+    impact_of,
+    shown,
+)
 from domain.errors import NotFound, PlanNotReady, Refused
 from domain.recorded import Report, derived_id
 from domain.revisions import PlanReplanRequested, difference
@@ -18,13 +31,11 @@ from domain.steering import RunReplanRequested
 from domain.tasks import Task
 from domain.values import AgentType, TaskId, Text, Value
 from projections.plans import PLANS, PlanRow
-from projections.revisions import REVISIONS, Kind, RevisionRow, graph_at, read_revisions
+from projections.revisions import REVISIONS, RevisionRow, graph_at, read_revisions
 
 router = APIRouter(prefix="/plans/{plan_id}", tags=["plans"])
 
 _PAUSE = 0.05
-
-Touch = Literal["added", "removed", "modified"]
 
 _TaskPath = Annotated[TaskId, Path()]
 
@@ -48,100 +59,6 @@ class ReplanRequest(Value):
     """The type of agents that is not there any more."""
 
     constraints: ReplanConstraints = ReplanConstraints()
-
-
-class Changes(BaseModel):
-    """How many tasks are different."""
-
-    tasks_added: int
-    tasks_removed: int
-    tasks_modified: int
-
-
-class Impact(BaseModel):
-    """What the other graph costs."""
-
-    delay: str | None
-    delay_seconds: float | None
-    cost_increase: float | None
-
-
-class ReplanAnswer(BaseModel):
-    """What has become of a request for another graph."""
-
-    plan_id: str
-    replan_id: str | None
-    """The execution that plans it; None as long as it has not begun."""
-
-    status: Literal["replanning", "updated", "refused"]
-    reason: str | None = None
-    revision: int
-    changes: Changes | None = None
-    estimated_impact: Impact | None = None
-
-
-class RevisionAnswer(BaseModel):
-    """One step in the life of a graph."""
-
-    revision: int
-    kind: Kind
-    at: Moment
-    position: int
-    author: str | None
-    reason: str | None
-    replan_id: str | None
-    added: Sequence[str]
-    removed: Sequence[str]
-    modified: Sequence[str]
-    notes: Sequence[str]
-    estimated_impact: Impact | None
-
-
-class RevisionsAnswer(BaseModel):
-    """What became of a plan's graph."""
-
-    plan_id: str
-    revisions: Sequence[RevisionAnswer]
-
-
-class Modified(BaseModel):
-    """A task that two revisions have, and have otherwise."""
-
-    task_id: str
-    changes: Mapping[str, tuple[Any, Any]]
-    """By field: before, after."""
-
-
-class DiffAnswer(BaseModel):
-    """What is different between two revisions."""
-
-    plan_id: str
-    before: int
-    after: int
-    added: Sequence[str]
-    removed: Sequence[str]
-    modified: Sequence[Modified]
-
-
-class Blame(BaseModel):
-    """A revision that has touched a task."""
-
-    revision: int
-    what: Touch
-    at: Moment
-    author: str | None
-    reason: str | None
-
-
-class BlameAnswer(BaseModel):
-    """Whom a task is owed to."""
-
-    plan_id: str
-    task_id: str
-    origin: str | None
-    """The planner and the rule that asked for it, last."""
-
-    history: Sequence[Blame]
 
 
 class UnknownRevision(NotFound):
@@ -203,7 +120,7 @@ async def show_revisions(plan_id: Id, views: Reading) -> RevisionsAnswer:
     async with views.snapshot(PLANS, REVISIONS) as read:
         await require_plan(read, plan_id)
         rows = await read_revisions(read.connection, plan_id)
-    return RevisionsAnswer(plan_id=plan_id, revisions=[_shown(row) for row in rows])
+    return RevisionsAnswer(plan_id=plan_id, revisions=[shown(row) for row in rows])
 
 
 @router.get("/diff")
@@ -229,7 +146,7 @@ async def show_difference(
         added=change.added,
         removed=change.removed,
         modified=[
-            Modified(task_id=name, changes=_fields(by_id[0][name], by_id[1][name]))
+            Modified(task_id=name, changes=fields_of(by_id[0][name], by_id[1][name]))
             for name in change.modified
         ],
     )
@@ -251,23 +168,13 @@ async def blame_task(
             ("removed", row.removed),
             ("modified", row.modified),
         )
-        history += [_blamed(row, what) for what, names in touched if task_id in names]
+        history += [blamed(row, what) for what, names in touched if task_id in names]
         for task in row.tasks or ():
             if task["id"] == task_id:
                 origin = str(task.get("origin") or "") or None
     if not history:
         raise NotFound(f"no revision of plan {plan_id} has a task {task_id}")
     return BlameAnswer(plan_id=plan_id, task_id=task_id, origin=origin, history=history)
-
-
-def _blamed(row: RevisionRow, what: Touch) -> Blame:
-    return Blame(
-        revision=row.revision,
-        what=what,
-        at=row.at,
-        author=row.author or None,
-        reason=row.reason or None,
-    )
 
 
 def _wish(row: PlanRow, asked: ReplanRequest) -> PlanReplanRequested | RunReplanRequested:
@@ -314,44 +221,11 @@ def _answer(row: PlanRow, steps: Sequence[RevisionRow]) -> ReplanAnswer:
                 status="updated" if step.kind == "updated" else "refused",
                 reason=step.reason or None,
                 revision=step.revision,
-                changes=_changes(step) if step.kind == "updated" else None,
-                estimated_impact=_impact(step),
+                changes=changes_of(step) if step.kind == "updated" else None,
+                estimated_impact=impact_of(step),
             )
     return ReplanAnswer(
         plan_id=row.plan_id, replan_id=run, status="replanning", revision=row.revision
-    )
-
-
-def _changes(row: RevisionRow) -> Changes:
-    return Changes(
-        tasks_added=len(row.added),
-        tasks_removed=len(row.removed),
-        tasks_modified=len(row.modified),
-    )
-
-
-def _impact(row: RevisionRow) -> Impact | None:
-    if row.delay is None:
-        return None
-    return Impact(
-        delay=human_or_none(max(row.delay, 0.0)), delay_seconds=row.delay, cost_increase=row.cost
-    )
-
-
-def _shown(row: RevisionRow) -> RevisionAnswer:
-    return RevisionAnswer(
-        revision=row.revision,
-        kind=row.kind,
-        at=row.at,
-        position=row.position,
-        author=row.author or None,
-        reason=row.reason or None,
-        replan_id=row.planning_run,
-        added=row.added,
-        removed=row.removed,
-        modified=row.modified,
-        notes=row.notes,
-        estimated_impact=_impact(row),
     )
 
 
@@ -360,12 +234,3 @@ def _graph(rows: Sequence[RevisionRow], plan_id: str, revision: int) -> Sequence
     if found is None:
         raise UnknownRevision(plan_id, revision)
     return found
-
-
-def _fields(before: Task, after: Task) -> Mapping[str, tuple[Any, Any]]:
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
-    return {
-        name: (old.get(name), new.get(name))
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    }

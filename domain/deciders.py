@@ -10,6 +10,7 @@ from domain import (
     agent,
     breaker,
     plan,
+    plan_decisions,
     reviews,
     revisions,
     run,
@@ -55,7 +56,7 @@ class Decider:
 
 PLAN = Decider(
     category="plan",
-    decide=plan.decide,
+    decide=plan_decisions.decide,
     evolve=plan.evolve,
     state=plan.Plan,
     reports=frozenset(get_args(plan.PlanReport)),

@@ -8,6 +8,7 @@ import pytest
 from domain import plan as plans
 from domain.goals import Goal, Options
 from domain.plan import GoalSubmitted, Plan, PlanEvent, PlanReady, PlanStarted
+from domain.plan_decisions import decide
 from domain.policies import react
 from domain.replanning import replanning_tasks
 from domain.revisions import (
@@ -184,7 +185,7 @@ def plan_after(*events: PlanEvent) -> Plan:
 
 
 def running() -> tuple[PlanEvent, ...]:
-    created = plans.decide(None, SUBMITTED, NOW)
+    created = decide(None, SUBMITTED, NOW)
     return (*created, PlanStarted(plan_id=PLAN_ID, run_id=RUN_ID))
 
 
@@ -193,12 +194,12 @@ def asked(**changes: object) -> tuple[PlanEvent, ...]:
         "run_id": RUN_ID, "plan_id": PLAN_ID, "task_id": "b", "reason": "too weak", "met": ("a",),
     }  # fmt: skip
     report = ReplanRequested.model_validate(known | changes)
-    return (*running(), *plans.decide(plan_after(*running()), report, NOW))
+    return (*running(), *decide(plan_after(*running()), report, NOW))
 
 
 def answer(past: Sequence[PlanEvent], *tasks: Task) -> PlanEvent:
     report = GraphRevised(plan_id=PLAN_ID, run_id=PLANNING, tasks=tasks, notes=("by hand",))
-    (event,) = plans.decide(plan_after(*past), report, NOW)
+    (event,) = decide(plan_after(*past), report, NOW)
     return event
 
 
@@ -208,7 +209,7 @@ def test_the_plan_asks_its_planners_once() -> None:
     assert past[-1].planning_run == PLANNING
     plan = plan_after(*past)
     again = ReplanRequested(run_id=RUN_ID, plan_id=PLAN_ID, task_id="b", reason="too weak")
-    assert plans.decide(plan, again, NOW) == []
+    assert decide(plan, again, NOW) == []
 
 
 def test_another_graph_is_the_plans_next_revision_with_what_it_changes() -> None:
@@ -250,7 +251,7 @@ def test_a_graph_that_takes_too_long_is_refused_with_the_numbers() -> None:
 
 def test_planners_that_give_up_leave_the_plan_as_it_is() -> None:
     gone = ReplanningGivenUp(plan_id=PLAN_ID, run_id=PLANNING, reason="nobody is there")
-    (event,) = plans.decide(plan_after(*asked()), gone, NOW)
+    (event,) = decide(plan_after(*asked()), gone, NOW)
     assert event == PlanReplanRefused(
         plan_id=PLAN_ID, run_id=RUN_ID, revision=1, reason="nobody is there"
     )

@@ -7,7 +7,8 @@ import pytest
 from domain.errors import Refused
 from domain.goals import Goal, Options
 from domain.graph import UnknownDependency
-from domain.plan import GoalSubmitted, Plan, PlanEvent, PlanReady, decide, evolve, next_run_of
+from domain.plan import GoalSubmitted, Plan, PlanEvent, PlanReady, evolve, next_run_of
+from domain.plan_decisions import decide
 from domain.policies import react
 from domain.reviews import NotUnderReview, PlanApproved, PlanRejected, PlanReviewed, Verdict
 from domain.revisions import PlanUpdated

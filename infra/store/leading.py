@@ -6,12 +6,14 @@ several times a second. A holder that has not asked for too long is shown the do
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import psycopg
 import structlog
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bus.together import end, end_if_told
 from domain.errors import Unavailable
@@ -39,10 +41,24 @@ _HOLDER: Final = (
 )
 IS_LED: Final = f"select exists(select {_HOLDER}) as is_led"
 _DEPOSE: Final = (
-    "select pid, pg_terminate_backend(pid) from pg_stat_activity"  # noqa: S608 # all of it is ours
+    "with deposed as (select pid, application_name as name from pg_stat_activity"  # noqa: S608 # all of it is ours
     f" where pid in (select pid {_HOLDER}) and state = 'idle'"
-    " and clock_timestamp() - state_change > make_interval(secs => %(stalled)s)"
+    " and clock_timestamp() - state_change > make_interval(secs => %(stalled)s))"
+    # It may stand still in the middle of an append: everybody waits for what that has locked.
+    " select a.pid, pg_terminate_backend(a.pid) from pg_stat_activity a, deposed d"
+    " where a.pid = d.pid or (a.application_name = d.name and d.name like %(signature)s)"
 )
+
+
+SIGNATURE: Final = "taskloom:"
+"""Begins what names the connections of one store among all others."""
+
+
+def signed(dsn: str) -> str:
+    """Return a connection string whose connections can be told from those of all other stores."""
+    given = str(conninfo_to_dict(dsn).get("application_name") or "")
+    name = f"{given[:30]} {SIGNATURE}{secrets.token_hex(8)}".strip()
+    return make_conninfo(dsn, application_name=name)
 
 
 class Patience:
@@ -105,16 +121,17 @@ async def _try_lock(connection: psycopg.AsyncConnection[Any], duty: str) -> bool
 async def _depose_the_stalled(
     connection: psycopg.AsyncConnection[Any], duty: str, patience: Patience
 ) -> None:
-    """End the connection of a leader that stands still; when it wakes, it finds that out."""
+    """End the connections of a leader that stands still; when it wakes, it finds that out."""
     try:
-        cursor = await connection.execute(_DEPOSE, {"duty": duty, "stalled": patience.seconds})
+        whom = {"duty": duty, "stalled": patience.seconds, "signature": f"%{SIGNATURE}%"}
+        cursor = await connection.execute(_DEPOSE, whom)
     except psycopg.errors.InsufficientPrivilege as error:
         # Another role leads. Its connection ends when the network says so.
         log.warning("lead.cannot_depose", duty=duty, why=str(error).strip())
         return
-    for pid, _ in await cursor.fetchall():
+    if ended := [pid for pid, _ in await cursor.fetchall()]:
         patience.change(time.monotonic())
-        log.warning("lead.deposed", duty=duty, backend=pid, next_after=patience.seconds)
+        log.warning("lead.deposed", duty=duty, backends=ended, next_after=patience.seconds)
 
 
 async def _while_alive(

@@ -45,8 +45,8 @@ class PostgresStore:
     """The log, the streams and the followers' positions in one PostgreSQL database."""
 
     def __init__(self, dsn: str, *, limits: Limits | None = None, pool_max: int = 4) -> None:
-        self._dsn = dsn
-        self._datastore = Datastore(dsn, limits=limits or Limits(), pool_max=pool_max)
+        self._dsn = leading.signed(dsn)
+        self._datastore = Datastore(self._dsn, limits=limits or Limits(), pool_max=pool_max)
         self._events = EventRecorder(self._datastore)
         self._snapshots = SnapshotRecorder(self._datastore)
         self._threads = ThreadPoolExecutor(pool_max, thread_name_prefix="store")

@@ -26,7 +26,7 @@ AGENTS = {
 GRAPH = with_services(layered(440, width=22, seconds=0.03), 20)
 """500 tasks, twenty layers deep."""
 
-WIDE = with_services(layered(440, width=110, seconds=0.05), 20)
+WIDE = with_services(layered(440, width=110, seconds=0.3), 20)
 """As many, of which more are ready than the agents can have in hand."""
 
 

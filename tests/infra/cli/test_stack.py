@@ -288,9 +288,13 @@ def test_an_agent_that_stands_still_is_started_again(postgres_dsn: str, tmp_path
         try:
             wait_for(tmp_path / "err", "Ctrl-C stops everything", up.poll)
             before = _pid_of("noop_worker_001", tmp_path)
+            assert before is not None
             os.kill(before, signal.SIGSTOP)
             wait_for(tmp_path / "err", "restarted once", up.poll)
-            assert _pid_of("noop_worker_001", tmp_path) != before
+            deadline = time.monotonic() + 20
+            while _pid_of("noop_worker_001", tmp_path) in (None, before):
+                assert time.monotonic() < deadline, "nobody was started in its place"
+                time.sleep(0.05)
             ended = Shell(folder=tmp_path).run("run", given(Shell(folder=tmp_path), "g", GRAPH))
             assert ended.code == 0, ended.err
             assert (tmp_path / "err").read_text().count("restarted") == 1
@@ -300,9 +304,10 @@ def test_an_agent_that_stands_still_is_started_again(postgres_dsn: str, tmp_path
             up.wait(30)
 
 
-def _pid_of(name: str, folder: Path) -> int:
+def _pid_of(name: str, folder: Path) -> int | None:
     address: dict[str, Any] = json.loads((folder / ".taskloom" / "stack.json").read_text())
-    return int(address["pids"][name])
+    pid: int | None = address["pids"].get(name)
+    return pid
 
 
 def test_a_letter_is_edited_and_sent_again_until_it_is_accepted(stack: Shell) -> None:

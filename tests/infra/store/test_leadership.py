@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from domain.errors import Unavailable
-from infra.store.leading import STALLED, connect_to_lead
+from infra.store.leading import STALLED, connect_to_lead, signed
 from infra.store.store import PostgresStore
 from tests.support.waiting import until
 
@@ -140,6 +140,26 @@ async def test_a_leader_that_stands_still_is_deposed(database: str) -> None:
             assert await store.is_led("test")
             with pytest.raises(psycopg.OperationalError):
                 await still.execute("select 1")
+
+
+async def test_what_a_deposed_leader_has_locked_is_free_again(database: str) -> None:
+    mine = signed(database)
+    second = Worker()
+    connect = psycopg.AsyncConnection.connect
+    async with (
+        await connect_to_lead(mine) as still,
+        await connect(mine, autocommit=True) as appending,
+        await connect(signed(database), autocommit=True) as stranger,
+    ):
+        await still.execute("select pg_advisory_lock(hashtext('test'))")
+        # As in the middle of an append: a lock is held, and nobody comes to let it go.
+        await appending.execute("select pg_advisory_lock(77)")
+        async with leading(database, second):
+            await until(lambda: second.is_working, "the second takes over")
+            cursor = await stranger.execute("select pg_try_advisory_lock(77)")
+            assert await cursor.fetchone() == (True,)
+            with pytest.raises(psycopg.OperationalError):
+                await appending.execute("select 1")
 
 
 async def test_a_leader_that_works_on_is_left_alone(database: str) -> None:

@@ -11,7 +11,7 @@ from domain.scheduling.critical_path import critical_path
 from domain.tasks import Task
 from domain.values import TaskStatus
 from projections.pictures.layout import HEIGHT, WIDTH, Layout, layout
-from projections.pictures.svg import MARKS, document, label, said, shortened, span
+from projections.pictures.svg import MARKS, document, fitted, label, said, shortened, span
 
 MOST_BOXES: Final = 3_000
 """A graph with more tasks is drawn with one box for many: those alike in type, status and depth."""
@@ -72,7 +72,7 @@ def _single(
         path = ", on the critical path" if is_critical else ""
         boxes[task.id] = _Box(
             name=task.id,
-            lines=(shortened(task.name, 25), f"{shortened(task.agent, 14)} · {takes}"),
+            lines=(fitted(task.name, WIDTH - 24), f"{shortened(task.agent, 14)} · {takes}"),
             status=status,
             is_critical=is_critical,
             words=f"{task.id} {task.name}: {status}, {task.agent}, {takes}{path}",

@@ -1,8 +1,11 @@
 """SVG, written safely: every word of a user is escaped, and nothing in a picture can act."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from html import escape
+from itertools import accumulate
 from typing import Final
+from unicodedata import east_asian_width
 
 from domain.values import TaskStatus
 
@@ -77,9 +80,29 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def fitted(text: str, width: float) -> str:
+    """Return a text that is no wider than so many pixels in the bold type of names.
+
+    Fonts differ between machines: each letter counts as much as it takes in a wide one.
+    """
+    text = " ".join(text.split())
+    ends = list(accumulate(_width(each) for each in text))
+    if not ends or ends[-1] <= width:
+        return text
+    return f"{text[: bisect_right(ends, width - _width('…'))]}…"
+
+
+def _width(letter: str) -> float:
+    if east_asian_width(letter) in "WF":
+        return 14
+    return 10 if letter.isupper() or letter in "mw_@%&…" else 7.6
+
+
 def span(seconds: float) -> str:
-    """Return a duration in few characters: ``45 s``, ``2.5 h``, ``3 d``."""
+    """Return a duration in few characters: ``45 s``, ``2.5 h``, ``1,200 d``."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         if seconds >= size * (2 if unit == "d" else 1):
-            return f"{seconds / size:.3g} {unit}"
+            amount = seconds / size
+            # Three digits would be written as 1e+03 from a thousand days on.
+            return f"{amount:,.0f} {unit}" if amount >= 999.5 else f"{amount:.3g} {unit}"
     return f"{seconds * 1_000:.0f} ms" if seconds else "0 s"

@@ -16,7 +16,7 @@ from domain.values import TaskStatus
 from projections.pictures.gantt import Bar, draw_gantt, planned_bars
 from projections.pictures.graph import MOST_BOXES, draw_graph
 from projections.pictures.layout import HEIGHT, WIDTH, layout
-from projections.pictures.svg import MARKS
+from projections.pictures.svg import MARKS, fitted, span
 from tests.support.graphs import acyclic
 from tests.support.making import task
 
@@ -85,6 +85,24 @@ def test_words_of_users_stay_words(words: str) -> None:
         assert names <= {"svg", "title", "desc", "style", "rect", "g", "path", "text", "tspan"}
         attributes = {name for each in read(drawn).iter() for name in each.attrib}
         assert not {name for name in attributes if name.startswith("on") or "href" in name}
+
+
+def test_a_duration_is_never_written_with_an_exponent() -> None:
+    assert [span(days * 86_400) for days in (3, 999, 1_000, 12_345)] == [
+        "3 d",
+        "999 d",
+        "1,000 d",
+        "12,345 d",
+    ]
+
+
+@pytest.mark.parametrize("letter", ["i", "W", "_", "計"])
+def test_a_long_name_ends_inside_of_its_box(letter: str) -> None:
+    assert fitted("Weave it", 192) == "Weave it"
+    short = fitted(letter * 300, 192)
+    assert short.endswith("…")
+    widest = {"i": 7.6, "W": 10, "_": 10, "計": 14}[letter]
+    assert len(short[:-1]) == int((192 - 10) / widest)
 
 
 def test_a_graph_that_is_too_large_is_drawn_in_bundles_and_says_so() -> None:

@@ -5,7 +5,7 @@ agent type share a lane, which is as high as it has work at once.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,16 @@ from domain.scheduling.critical_path import critical_path
 from domain.scheduling.schedules import Schedule
 from domain.tasks import Task
 from domain.values import TaskStatus
-from projections.pictures.svg import MARKS, document, label, said, shortened, span
+from projections.pictures.svg import (
+    MARKS,
+    document,
+    label,
+    said,
+    shortened,
+    span,
+    striped,
+    stripes,
+)
 
 MOST_ROWS: Final = 400
 """Rows of one part of the picture: what does not fit is counted in words."""
@@ -23,6 +32,8 @@ _NAMES: Final = 150
 _ROW: Final = 20
 _MARGIN: Final = 24
 _TICKS: Final = 6
+_NARROW: Final = 34
+"""A bar that is no wider than this has no room for words, and is cut across instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +73,7 @@ def draw_gantt(
     critical = frozenset(critical_path(tasks).path)
     top = _MARGIN + 66
     parts: list[str] = [label(_MARGIN, _MARGIN + 16, shortened(title, 90), css="title")]
+    parts.append(stripes())
     words: list[str] = []
     for what, bars in (("Planned", planned), ("Actual", actual)):
         if not bars:
@@ -73,6 +85,7 @@ def draw_gantt(
         top += height + 34
     summary = ". ".join(words) + "." if words else "There is no schedule yet."
     parts.insert(1, label(_MARGIN, _MARGIN + 36, summary, css="soft"))
+    parts.append(_legend({bar.status for bar in actual if bar.status}, top))
     return document(
         title=title,
         description=summary,
@@ -132,21 +145,38 @@ def _lanes(bars: Sequence[Bar]) -> Mapping[str, list[list[Bar]]]:
 
 def _bar(bar: Bar, left: int, y: int, scale: float, *, is_critical: bool) -> str:
     x, width = left + bar.start * scale, max((bar.end - bar.start) * scale, 1.5)
-    status = bar.status or "pending"
-    kind = f"s-{status}" if bar.status else "box"
     by = f", by {bar.agent_id}" if bar.agent_id else ""
     where = f", {bar.status}{by}" if bar.status else ", planned"
     path = ", on the critical path" if is_critical else ""
     words = f"{bar.task.id} {bar.task.name}: from {span(bar.start)} to {span(bar.end)}{where}{path}"
-    mark = f"{MARKS[status]} " if bar.status else ""
-    text = shortened(f"{mark}{bar.task.name}", int((width - 8) / 6.5)) if width > 34 else ""
+    mark = f"{MARKS[bar.status]} " if bar.status else ""
+    text = shortened(f"{mark}{bar.task.name}", int((width - 8) / 6.5)) if width > _NARROW else ""
     css = "on" if bar.status else "soft"
     inner = label(round(x + 4, 1), y + 12, text, css=css) if text else ""
+    outline = _outline(bar.status, x, y, width, is_critical=is_critical)
+    return f"<g><title>{said(words)}</title>{outline}{inner}</g>\n"
+
+
+def _outline(
+    status: TaskStatus | None, x: float, y: int, width: float, *, is_critical: bool
+) -> str:
     border = " critical" if is_critical else ""
-    return (
-        f"<g><title>{said(words)}</title>"
-        f'<rect class="{kind}{border}" x="{x:.1f}" y="{y}" width="{width:.1f}"'
-        f' height="{_ROW - 4}" rx="2"/>{inner}</g>\n'
+    size = f'x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_ROW - 4}" rx="2"'
+    if status is None:
+        return f'<rect class="box{border}" {size}/>'
+    if width > _NARROW:
+        return f'<rect class="s-{status}{border}" {size}/>'
+    css = f' class="{border.strip()}"' if border else ""
+    return f'<rect{css} fill="{striped(status)}" {size}/>'
+
+
+def _legend(statuses: Set[TaskStatus], top: int) -> str:
+    """Say what the stripes mean, for the statuses that are there."""
+    there: list[TaskStatus] = [status for status in MARKS if status in statuses]
+    return "".join(
+        f"{_outline(status, _MARGIN + number * 120, top - 20, 14, is_critical=False)}"
+        f"{label(_MARGIN + number * 120 + 20, top - 8, f'{MARKS[status]} {status}', css='soft')}"
+        for number, status in enumerate(there)
     )
 
 

@@ -21,6 +21,18 @@ MARKS: Final[dict[TaskStatus, str]] = {
 }
 """Each status has a mark and a word beside its colour."""
 
+_STRIPES: Final[dict[TaskStatus, str]] = {
+    "pending": "M0 7h40M0 15h40",
+    "dispatched": "M0 1h40M0 15h40",
+    "started": "M0 8h40M0 10h40M0 12h40M0 14h40M0 16h40",
+    "completed": "",
+    "failed": "M0 2h40M0 6h40M0 10h40M0 14h40",
+    "lost": "M0 8h40",
+    "skipped": "M0 4h40M0 12h40",
+    "cancelled": "M0 1h40M0 8h40M0 15h40",
+}
+"""Where a bar that is too narrow for its mark is cut across, in the 16 pixels of its height."""
+
 _STYLE: Final = """
 svg{--paper:#ffffff;--ink:#1c2733;--soft:#5b6b7b;--line:#9aa8b5;--box:#f3f6f9;--critical:#b3261e;
 --pending:#5b6b7b;--dispatched:#7a5af8;--started:#0b6bcb;--completed:#1a7f37;--failed:#b3261e;
@@ -33,7 +45,7 @@ text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--i
 .box{fill:var(--box);stroke:var(--line)}.edge{fill:none;stroke:var(--line);stroke-width:1.2}
 .grid{stroke:var(--line);stroke-width:.5;stroke-dasharray:2 3}.lane{fill:var(--box);opacity:.55}
 .critical{stroke:var(--critical);stroke-width:2.6}.mark{font-weight:700}
-.name{font-weight:600}.on{fill:var(--paper);font-size:11px}
+.cut{stroke:var(--paper);stroke-width:1.6}.name{font-weight:600}.on{fill:var(--paper);font-size:11px}
 """
 
 
@@ -55,6 +67,21 @@ def document(*, title: str, description: str, width: int, height: int, body: Ite
             "</svg>\n",
         )
     )
+
+
+def striped(status: TaskStatus) -> str:
+    """Return what a narrow bar is filled with: cut across, for those who do not see its colour."""
+    return f"url(#n-{status})"
+
+
+def stripes() -> str:
+    """Return the definitions that ``striped`` refers to: one tile is one bar, 16 pixels high."""
+    cuts = "".join(
+        f'<pattern id="n-{name}" width="1" height="1">'
+        f'<rect class="s-{name}" width="40" height="16"/><path class="cut" d="{where}"/></pattern>'
+        for name, where in _STRIPES.items()
+    )
+    return f"<defs>{cuts}</defs>\n"
 
 
 def said(text: str) -> str:

@@ -21,6 +21,9 @@ from tests.support.graphs import acyclic
 from tests.support.making import task
 
 SVG = "{http://www.w3.org/2000/svg}"
+SHAPES = set(
+    ["svg", "title", "desc", "style", "defs", "pattern", "rect", "g", "path", "text", "tspan"]
+)
 STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
 
 
@@ -82,7 +85,7 @@ def test_words_of_users_stay_words(words: str) -> None:
     schedule = planned_bars((hostile,), schedule_of((hostile,), RunOptions()))
     for drawn in (draw_graph(words, (hostile,), {}), draw_gantt(words, (hostile,), schedule, [])):
         names = {each.tag.removeprefix(SVG) for each in read(drawn).iter()}
-        assert names <= {"svg", "title", "desc", "style", "rect", "g", "path", "text", "tspan"}
+        assert names <= SHAPES
         attributes = {name for each in read(drawn).iter() for name in each.attrib}
         assert not {name for name in attributes if name.startswith("on") or "href" in name}
 
@@ -129,6 +132,30 @@ def test_bars_of_one_row_never_meet_and_show_who_did_what() -> None:
     for (x1, y1, width), (x2, y2, _) in combinations(sorted(places, key=lambda p: (p[1], p[0])), 2):
         assert y1 != y2 or x1 + width <= x2 + 0.11
     assert any("completed, by ann" in words for words in titles(drawn))
+
+
+def test_bars_too_narrow_for_a_mark_differ_by_how_they_are_cut() -> None:
+    long = task("long", duration=3_600)
+    short = tuple(task(f"t{number}", duration=60) for number in range(len(STATUSES)))
+    done = [Bar(task=long, start=0, end=3_600, status="completed")]
+    done += [
+        Bar(task=each, start=0, end=60, status=status)
+        for each, status in zip(short, STATUSES, strict=True)
+    ]
+    root = read(draw_gantt("A plan", (long, *short), [], done))
+    cuts: dict[str, str] = {}
+    for pattern in root.iter(f"{SVG}pattern"):
+        cut = pattern.find(f"{SVG}path")
+        assert cut is not None
+        cuts[f"url(#{pattern.get('id')})"] = cut.get("d", "")
+    fills = {
+        (group.findtext(f"{SVG}title") or "").partition(" ")[0]: rect.get("fill", "")
+        for group in root.iter(f"{SVG}g")
+        for rect in group.findall(f"{SVG}rect")
+    }
+    assert len({cuts[fills[each.id]] for each in short}) == len(STATUSES)
+    words = {each.text for each in root.iter(f"{SVG}text")}
+    assert {f"{MARKS[status]} {status}" for status in STATUSES} <= words
 
 
 def test_a_plan_without_a_run_shows_the_plan_alone() -> None:

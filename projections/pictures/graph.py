@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 from typing import Final
 
 from domain.graph import depths, order
@@ -15,6 +16,9 @@ from projections.pictures.svg import MARKS, document, fitted, label, said, short
 
 MOST_BOXES: Final = 3_000
 """A graph with more tasks is drawn with one box for many: those alike in type, status and depth."""
+
+MOST_COLUMNS: Final = 300
+"""A deeper graph is bundled too, and then depths next to each other share a column."""
 
 _MARGIN: Final = 24
 _HEAD: Final = 64
@@ -37,11 +41,13 @@ def draw_graph(title: str, tasks: Sequence[Task], statuses: Mapping[str, TaskSta
     """
     path = critical_path(tasks)
     critical = frozenset(path.path)
-    if len(tasks) > MOST_BOXES:
-        names, boxes, needs = _bundled(tasks, statuses, critical)
+    depth = depths(tasks)
+    is_bundled = len(tasks) > MOST_BOXES or max(depth.values(), default=0) > MOST_COLUMNS
+    if is_bundled:
+        names, boxes, needs = _bundled(tasks, depth, statuses, critical)
     else:
         names, boxes, needs = _single(tasks, statuses, critical)
-    steps = set(pairwise(path.path)) if len(tasks) <= MOST_BOXES else set[tuple[str, str]]()
+    steps = set[tuple[str, str]]() if is_bundled else set(pairwise(path.path))
     placed = layout(names, needs)
     counts = Counter(statuses.get(task.id, "pending") for task in tasks)
     told = ", ".join(f"{counts[name]} {name}" for name in MARKS if counts[name])
@@ -49,7 +55,7 @@ def draw_graph(title: str, tasks: Sequence[Task], statuses: Mapping[str, TaskSta
         f"{len(tasks)} tasks: {told}."
         f" Critical path of {len(path.path)} tasks, {span(path.makespan)}."
     )
-    if len(tasks) > MOST_BOXES:
+    if is_bundled:
         summary += " One box stands for tasks alike."
     return document(
         title=title,
@@ -81,18 +87,29 @@ def _single(
 
 
 def _bundled(
-    tasks: Sequence[Task], statuses: Mapping[str, TaskStatus], critical: frozenset[str]
+    tasks: Sequence[Task],
+    depth: Mapping[str, int],
+    statuses: Mapping[str, TaskStatus],
+    critical: frozenset[str],
 ) -> tuple[Sequence[str], Mapping[str, _Box], Mapping[str, Sequence[str]]]:
-    depth = depths(tasks)
+    band = ceil(max(depth.values()) / MOST_COLUMNS)
     bundle_of: dict[str, str] = {}
     members: dict[str, list[Task]] = {}
     for task in tasks:
         status = statuses.get(task.id, "pending")
-        key = f"{depth[task.id]:06}/{task.agent}/{status}"
+        key = f"{(depth[task.id] - 1) // band:06}/{task.agent}/{status}"
         bundle_of[task.id] = key
         members.setdefault(key, []).append(task)
+    # Inside of a band bundles may need each other both ways: only edges between bands are drawn.
     needs = {
-        key: sorted({bundle_of[need] for task in among for need in task.needs})
+        key: sorted(
+            {
+                bundle_of[need]
+                for task in among
+                for need in task.needs
+                if (depth[need] - 1) // band < (depth[task.id] - 1) // band
+            }
+        )
         for key, among in members.items()
     }
     boxes: dict[str, _Box] = {}

@@ -14,16 +14,14 @@ from domain.scheduling.schedules import schedule_of
 from domain.tasks import Task
 from domain.values import TaskStatus
 from projections.pictures.gantt import Bar, draw_gantt, planned_bars
-from projections.pictures.graph import MOST_BOXES, draw_graph
+from projections.pictures.graph import MOST_BOXES, MOST_COLUMNS, draw_graph
 from projections.pictures.layout import HEIGHT, WIDTH, layout
 from projections.pictures.svg import MARKS, fitted, span
 from tests.support.graphs import acyclic
 from tests.support.making import task
 
 SVG = "{http://www.w3.org/2000/svg}"
-SHAPES = set(
-    ["svg", "title", "desc", "style", "defs", "pattern", "rect", "g", "path", "text", "tspan"]
-)
+SHAPES = {"svg", "title", "desc", "style", "defs", "pattern", "rect", "g", "path", "text", "tspan"}
 STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
 
 
@@ -115,6 +113,20 @@ def test_a_graph_that_is_too_large_is_drawn_in_bundles_and_says_so() -> None:
     assert len(told) == 3
     assert "One box stands for tasks alike" in drawn
     assert {words.partition(" ")[0] for words in told[1:]} == {"1", str(MOST_BOXES)}
+
+
+def test_a_graph_that_is_too_deep_is_drawn_in_no_more_columns_than_fit() -> None:
+    deep = tuple(
+        task(f"t{number:05}", *([f"t{number - 1:05}"] if number else ())).model_copy(
+            update={"agent": ("NOOP", "CAD")[number % 2]}
+        )
+        for number in range(10_000)
+    )
+    drawn = draw_graph("A plan", deep, {})
+    assert "One box stands for tasks alike" in drawn
+    told = titles(drawn)[1:]
+    assert sum(int(words.partition(" ")[0]) for words in told) == len(deep)
+    assert int(read(drawn).get("width", "0")) <= MOST_COLUMNS * (WIDTH + 64) + 48
 
 
 def test_bars_of_one_row_never_meet_and_show_who_did_what() -> None:

@@ -11,6 +11,7 @@ from api import (
     forecasts,
     pictures,
     plans,
+    replanning,
     reviews,
     revisions,
     schedules,
@@ -48,6 +49,7 @@ def create_app(deps: Deps) -> FastAPI:
     for part in (
         plans,
         reviews,
+        replanning,
         revisions,
         schedules,
         pictures,

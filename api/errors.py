@@ -21,6 +21,15 @@ class UnknownEvent(NotFound):
         super().__init__(f"there is no event at position {position}")
 
 
+class UnknownRevision(NotFound):
+    """The plan has no such revision."""
+
+    code = "unknown-revision"
+
+    def __init__(self, plan_id: str, revision: int) -> None:
+        super().__init__(f"plan {plan_id} has no revision {revision}")
+
+
 class NotYetThere(Unavailable):
     """The views have not reached the position that was asked for."""
 

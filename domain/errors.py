@@ -92,12 +92,12 @@ class UnknownAgent(NotFound):
 
 
 class PlanNotReady(Conflict):
-    """An execution was asked of a plan that has no task graph, or is over."""
+    """An execution was asked of a plan that has no task graph, or is over; or another graph."""
 
     code = "plan-not-ready"
 
-    def __init__(self, plan_id: str, status: str) -> None:
-        super().__init__(f"plan {plan_id} is {status}; only a ready plan can be executed")
+    def __init__(self, plan_id: str, status: str, what: str = "executed") -> None:
+        super().__init__(f"plan {plan_id} is {status}; only a ready plan can be {what}")
 
 
 class UnknownCheckpoint(NotFound):

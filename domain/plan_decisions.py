@@ -107,7 +107,7 @@ def _revise(
     match report:
         case PlanReplanRequested():
             if plan.status != "ready":
-                raise PlanNotReady(plan.id, plan.status)
+                raise PlanNotReady(plan.id, plan.status, "planned anew")
             return [] if plan.replanning else [_replanning(plan, report)]
         case ReplanRequested(run_id=run_id):
             if plan.runs[-1:] != (run_id,) or plan.status == "cancelled":

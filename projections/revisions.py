@@ -60,12 +60,13 @@ def fold(
 ) -> Iterable[tuple[Key, RevisionRow | None]]:
     """Return the step that one more event tells of."""
     del rows
-    row = _step(recorded)
+    row = step_of(recorded)
     if row is not None:
         yield (row.plan_id, row.position), row
 
 
-def _step(recorded: Recorded[Event]) -> RevisionRow | None:
+def step_of(recorded: Recorded[Event]) -> RevisionRow | None:
+    """Return the step that an event tells of, where it tells of one."""
     plan_id, position, at = recorded.stream, recorded.position, recorded.at
     match recorded.event:
         case PlanReady(revision=revision, tasks=tasks):

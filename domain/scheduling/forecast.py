@@ -18,6 +18,7 @@ from domain.run_events import (
     RunEvent,
     RunExtended,
     RunFailed,
+    RunRevised,
     RunStarted,
     TaskCancelled,
     TaskCompleted,
@@ -27,6 +28,7 @@ from domain.run_events import (
     TaskSkipped,
     TaskStarted,
 )
+from domain.scheduling.courses import Course, revised
 from domain.scheduling.promised import TICK, Promise, Ticks, promises_of
 from domain.scheduling.schedules import Schedule
 from domain.steering import RunResumed, RunRolledBack, TaskReopened
@@ -44,7 +46,7 @@ Cause = Literal[
 ``agent_loss`` an agent was lost with what it had done
 ``pause``      the run stood still
 ``rework``     what had been done, or given up, is to be done again
-``graph``      tasks were added, skipped or cancelled
+``graph``      tasks were added, skipped or cancelled, or the run was given another graph
 ``end``        the run ended at another moment than its last task
 """
 
@@ -63,21 +65,6 @@ class Charge:
     """Microseconds; less than 0 where it brought the end forward."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Course:
-    """Where one task stands in the forecast; moments are counted from the start of the run."""
-
-    promise: Promise
-    before: list[str]
-    """What waits for it."""
-
-    not_before: Ticks = 0
-    started: Ticks | None = None
-    ended: Ticks | None = None
-    start: Ticks = 0
-    finish: Ticks = 0
-
-
 MOST_CHARGED: Final = 1_000
 """Tasks; in a larger run too much would move with every event to charge each one."""
 
@@ -91,6 +78,7 @@ class Forecast:
     def __init__(self, begun: RunStarted, at: datetime, schedule: Schedule) -> None:
         self.is_charged = True
         self.began = at
+        self._options = begun.options
         self.courses: dict[str, Course] = {}
         self.charges: list[Charge] = []
         self._ends: list[tuple[Ticks, str]] = []
@@ -155,6 +143,9 @@ class Forecast:
             case RunExtended(tasks=tasks):
                 self._extend(tasks, now)
                 return "graph"
+            case RunRevised():
+                self._revise(event, now)
+                return "graph"
             case RunResumed():
                 self.is_over = False
                 self._hold(self._free(), now)
@@ -191,6 +182,13 @@ class Forecast:
         }
         self._add(added)
         self._hold(added, now)
+
+    def _revise(self, event: RunRevised, now: Ticks) -> None:
+        """Go on with another graph."""
+        self.courses = revised(self.courses, event, self._options, now)
+        self._ends = [(-course.finish, name) for name, course in self.courses.items()]
+        heapq.heapify(self._ends)
+        self._spread(self.courses)
 
     def _free(self) -> Iterable[str]:
         """Return the tasks that have not begun, and wait for nothing but an agent."""

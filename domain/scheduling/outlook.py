@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from domain.scheduling.forecast import Course, Forecast
+from domain.scheduling.courses import Course
+from domain.scheduling.forecast import Forecast
 from domain.scheduling.promised import Ticks
 from domain.scheduling.recombining import Chance
 

@@ -130,6 +130,32 @@ async def test_a_live_run_is_asked_once_however_often_the_same_wish_is_said(
     assert events.count("replan.requested") == 1
 
 
+async def test_a_live_run_goes_on_with_the_other_graph_and_is_forecast_by_it(
+    system: System,
+) -> None:
+    plan_id = await a_plan(system)
+    run_id, _ = await started(system, plan_id)
+    begun = await asked(system, plan_id, key="one", reason="no test rig")
+    plan, _ = await system.deps.streams.load(plan_id)
+    rig = Task(id="rig", name="Build a rig", agent="CAD", depends_on=("task_001",))
+    await revised(system, plan_id, begun["replan_id"], *plan.tasks, rig)
+    answer = await asked(system, plan_id, key="one", wait=20)
+    assert (answer["status"], answer["changes"]["tasks_added"]) == ("updated", 1)
+    for _ in range(200):
+        run, _ = await system.deps.streams.load(run_id)
+        if run.revision == 2:
+            break
+        await asyncio.sleep(0.02)
+    assert "rig" in run.tasks
+    await system.say(TaskStarted(**attempt(run_id, "task_001")))
+    await system.say(TaskCompleted(**attempt(run_id, "task_001")))
+    outcome = await system.say(TaskStarted(**attempt(run_id, "rig")))
+    forecast = await system.http.get(
+        f"/api/v1/executions/{run_id}/forecast", params={"min_position": outcome.position}
+    )
+    assert forecast.status_code == 200, forecast.text
+
+
 async def test_a_wish_that_was_answered_is_answered_again_and_not_granted_twice(
     system: System,
 ) -> None:

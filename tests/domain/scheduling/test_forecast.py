@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from domain.run_events import RunExtended, RunStarted, TaskCompleted, TaskDispatched
+from domain.run_events import (
+    RunExtended,
+    RunRevised,
+    RunStarted,
+    TaskCompleted,
+    TaskDispatched,
+)
 from domain.run_options import RunOptions
 from domain.scheduling.forecast import CAUSES, Forecast
 from domain.scheduling.outlook import outlook
@@ -167,6 +173,47 @@ def test_tasks_that_are_added_are_charged_to_what_added_them() -> None:
     added = (task("e", "d"), task("d", "b"))
     forecast.hear(RunExtended(run_id="exec_1", because="b", tasks=added), at(10), 1)
     assert [(c.cause, c.ticks // MINUTE) for c in forecast.charges] == [("graph", 120)]
+
+
+def revision(**changes: object) -> RunRevised:
+    nothing: dict[str, object] = {"added": (), "modified": (), "removed": (), "reopened": ()}
+    known = {"run_id": "exec_1", "plan_id": "plan_1", "revision": 2, "reason": "", "was": {}}
+    return RunRevised.model_validate(known | nothing | changes)
+
+
+def test_another_graph_is_charged_with_what_it_makes_longer_and_what_is_done_stays() -> None:
+    forecast = chain()
+    forecast.hear(started("a"), at(0), 1)
+    forecast.hear(completed("a"), at(60), 2)
+    other = task("b", "d", agent="SPARE", duration=timedelta(hours=2))
+    forecast.hear(
+        revision(modified=(other,), added=(task("d", "a"),), was={"b": "pending"}), at(60), 3
+    )
+    assert [(c.position, c.cause, c.ticks // MINUTE) for c in forecast.charges] == [
+        (3, "graph", 120)
+    ]
+    assert forecast.courses["a"].finish == 60 * MINUTE
+    forecast.hear(started("d"), at(60), 4)
+    forecast.hear(completed("d"), at(100), 5)
+    assert forecast.finish == 220 * MINUTE
+    assert outlook(forecast, 100 * MINUTE, {}).at_best == 220 * MINUTE
+
+
+def test_tasks_that_another_graph_does_without_delay_nothing_any_more() -> None:
+    forecast = chain()
+    forecast.hear(revision(removed=("b",), was={"b": "pending"}), at(0), 1)
+    assert forecast.finish == 90 * MINUTE
+    assert forecast.courses.keys() == {"a", "c"}
+    forecast.hear(revision(removed=("a", "c"), was={}), at(10), 2)
+    assert sum(charge.ticks for charge in forecast.charges) == forecast.slip
+
+
+def test_what_has_failed_begins_again_with_another_graph() -> None:
+    forecast = chain()
+    forecast.hear(started("a"), at(0), 1)
+    forecast.hear(failed("a", retry_in=None), at(30), 2)
+    forecast.hear(revision(reopened=("a",), was={"a": "failed"}), at(40), 3)
+    assert (forecast.courses["a"].started, forecast.finish) == (None, 160 * MINUTE)
 
 
 def test_agents_that_are_counted_on_are_waited_for() -> None:

@@ -10,10 +10,12 @@ from domain import run_evolution as runs
 from domain.plan import Plan, PlanEvent
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.revisions import PlanUpdated
 from domain.run import Run
 from domain.run_events import (
     RunEvent,
     RunExtended,
+    RunRevised,
     RunStarted,
     TaskCompleted,
     TaskFailed,
@@ -109,7 +111,8 @@ class Progress:
         self.at = recorded.at
         if recorded.stream == self.plan_id:
             self.plan = plans.evolve(self.plan, cast("PlanEvent", recorded.event))
-            if self.plan.tasks and self.schedule is None:
+            is_new = isinstance(recorded.event, PlanUpdated)
+            if self.plan.tasks and (self.schedule is None or is_new):
                 self.schedule = critical_path(self.plan.tasks)
         else:
             self._hear_run(cast("RunEvent", recorded.event), recorded.at)
@@ -127,10 +130,13 @@ class Progress:
     def _hear_run(self, event: RunEvent, at: datetime) -> None:
         if isinstance(event, RunStarted):
             phase = Phase(run=runs.evolve(None, event), began=at)
-            if event.kind == "planning":
-                self.planning = phase
-            else:
-                self.execution = phase
+            match event.kind:
+                case "planning":
+                    self.planning = phase
+                case "execution":
+                    self.execution = phase
+                case "replanning":
+                    return  # the execution goes on meanwhile
             _add(phase, event)
             return
         found = self.planning
@@ -152,6 +158,9 @@ def _add(phase: Phase, event: RunStarted | RunExtended) -> None:
 
 
 def _move(phase: Phase, before: Run, event: RunEvent, at: datetime) -> None:
+    if isinstance(event, RunRevised):
+        _revise(phase, event)
+        return
     if isinstance(event, TaskReopened | RunRolledBack):
         for name in event.tasks:
             _reopen(phase, name, before.states[name].status)
@@ -188,11 +197,25 @@ def _move(phase: Phase, before: Run, event: RunEvent, at: datetime) -> None:
             timed.ended_at = at
 
 
+def _revise(phase: Phase, event: RunRevised) -> None:
+    """Count the tasks of another graph, and forget what has become of those that it changes."""
+    phase.tallies.clear()
+    for name, task in phase.run.tasks.items():
+        tally = phase.tallies.setdefault(task.agent, Counter())
+        tally[phase.run.states[name].status] += 1
+    for name in event.was:
+        _forget(phase, name)
+
+
 def _reopen(phase: Phase, task_id: str, old: TaskStatus) -> None:
     """Forget what has become of a task: it is pending again."""
     tally = phase.tallies[phase.run.tasks[task_id].agent]
     tally[old] -= 1
     tally["pending"] += 1
+    _forget(phase, task_id)
+
+
+def _forget(phase: Phase, task_id: str) -> None:
     phase.running.pop(task_id, None)
     phase.times.pop(task_id, None)
     phase.results.pop(task_id, None)

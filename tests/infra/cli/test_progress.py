@@ -6,8 +6,10 @@ from domain.goals import Goal, Options
 from domain.plan import PlanCompleted, PlanCreated, PlanReady, PlanStarted
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.revisions import PlanUpdated
 from domain.run_events import (
     RunCompleted,
+    RunRevised,
     RunStarted,
     TaskCompleted,
     TaskDispatched,
@@ -54,7 +56,7 @@ BEGINNING: Sequence[Event] = (
 def heard(events: Sequence[Event]) -> Progress:
     progress = Progress(plan_id=PLAN)
     for number, event in enumerate(events, start=1):
-        stream = PLAN if event.type.startswith("plan.") else RUN
+        stream = PLAN if event.type.startswith("plan.") else getattr(event, "run_id", RUN)
         progress.hear(
             Recorded(
                 id=str(number), position=number, stream=stream, version=number, event=event,
@@ -165,3 +167,33 @@ def test_a_reopened_task_has_no_reason_any_more() -> None:
     phase = heard([*BEGINNING, failed, skipped, again]).execution
     assert phase is not None
     assert (phase.reasons, phase.tally("pending"), phase.tally("failed")) == ({}, 2, 0)
+
+
+def test_a_run_that_is_planned_anew_goes_on_with_the_tasks_of_another_graph() -> None:
+    other = Task(id="b", name="b", agent="LATHE", depends_on=("a",), duration=timedelta(hours=3))
+    replanning = RunStarted(
+        run_id="exec_1-replan-1", plan_id=PLAN, kind="replanning", revision=1,
+        priority="normal", tasks=(Task(id="revise", name="Revise", agent="META_PLANNER"),),
+    )  # fmt: skip
+    updated = PlanUpdated(
+        plan_id=PLAN, run_id=RUN, revision=2, tasks=(TASKS[0], other), added=(), removed=(),
+        modified=("b",), reason="no SIM agent", delay=0, cost=0,
+    )  # fmt: skip
+    revised = RunRevised(
+        run_id=RUN, plan_id=PLAN, revision=2, reason="no SIM agent", added=(), modified=(other,),
+        removed=(), reopened=(), was={"b": "pending"},
+    )  # fmt: skip
+    progress = heard([*BEGINNING, replanning, updated, revised])
+    phase = progress.execution
+    assert phase is not None
+    assert phase.run.id == RUN
+    assert list(phase.running) == ["a"]
+    assert phase.tallies == {"CAD": {"started": 1}, "LATHE": {"pending": 1}}
+    assert progress.schedule is not None
+    assert progress.schedule.makespan == 5 * 3_600
+    completed = TaskCompleted(run_id=RUN, task_id="a", epoch=1, agent_id="cad", result={})
+    phase = heard(
+        [*BEGINNING, replanning, updated, revised, completed, dispatched("b"), started("b")]
+    ).execution
+    assert phase is not None
+    assert phase.tallies["LATHE"]["started"] == 1

@@ -15,11 +15,11 @@ import structlog
 from bus.ports import Clock
 from bus.recorder import Recorder
 from bus.telling import saying, tell
-from domain.errors import Unavailable
+from domain.errors import Refused, Unavailable
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report, derived_id
 from domain.replanning import Available, replanning_tasks
-from domain.revisions import PlanReplanning
+from domain.revisions import PlanReplanning, ReplanningGivenUp
 from domain.run_events import RunRequested
 from domain.steering import RunReplanRequested
 from domain.values import AgentType
@@ -27,6 +27,8 @@ from domain.values import AgentType
 log = structlog.get_logger(__name__)
 
 ACTOR = "taskloom.replanner"
+
+_LONGEST_REASON: Final = 4_000
 
 _PACE: Final = 1.0
 """Seconds between two looks."""
@@ -65,10 +67,44 @@ class Replanner:
         Raises:
             Unavailable: Some may not have begun; the batch has to be repeated.
         """
-        asked = [event for event in events if isinstance(event.event, PlanReplanning)]
-        if asked:
-            available = await self._staff.available()
-            await tell(self._recorder, [_beginning(event, available) for event in asked])
+        for recorded in events:
+            if isinstance(recorded.event, PlanReplanning):
+                await self._begin(recorded, recorded.event)
+
+    async def _begin(self, recorded: Recorded[Event], asked: PlanReplanning) -> None:
+        """Begin the run; where it cannot be, the plan has to know, and whoever waits for it."""
+
+        async def say(body: RunRequested | ReplanningGivenUp, stream: str, purpose: str) -> None:
+            await self._recorder.record(
+                Report(
+                    id=derived_id(recorded.id, purpose),
+                    stream=stream,
+                    body=body,
+                    said_at=recorded.at,
+                    actor=ACTOR,
+                    correlation_id=recorded.correlation_id,
+                    causation_id=recorded.id,
+                    traceparent=recorded.traceparent,
+                )
+            )
+
+        run = RunRequested(
+            run_id=asked.planning_run,
+            plan_id=asked.plan_id,
+            kind="replanning",
+            revision=asked.revision,
+            priority=asked.priority,
+            tasks=replanning_tasks(asked, await self._staff.available()),
+        )
+        try:
+            await say(run, run.run_id, "replanning")
+        except Refused as refusal:
+            given_up = ReplanningGivenUp(
+                plan_id=asked.plan_id,
+                run_id=asked.planning_run,
+                reason=f"another graph cannot be planned: {refusal}"[:_LONGEST_REASON],
+            )
+            await say(given_up, asked.plan_id, "given up")
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
@@ -100,25 +136,3 @@ class Replanner:
         if reports:
             await tell(self._recorder, reports)
         self._asked |= missed
-
-
-def _beginning(recorded: Recorded[Event], available: Available) -> Report[AnyReport]:
-    asked = recorded.event
-    assert isinstance(asked, PlanReplanning)  # noqa: S101 # as the caller has seen
-    return Report(
-        id=derived_id(recorded.id, "replanning"),
-        stream=asked.planning_run,
-        body=RunRequested(
-            run_id=asked.planning_run,
-            plan_id=asked.plan_id,
-            kind="replanning",
-            revision=asked.revision,
-            priority=asked.priority,
-            tasks=replanning_tasks(asked, available),
-        ),
-        said_at=recorded.at,
-        actor=ACTOR,
-        correlation_id=recorded.correlation_id,
-        causation_id=recorded.id,
-        traceparent=recorded.traceparent,
-    )

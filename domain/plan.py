@@ -267,7 +267,9 @@ def evolve(plan: Plan | None, event: PlanEvent) -> Plan:
             return replace(plan, status="failed", reason=reason)
         case PlanCancelled(reason=reason, runs=runs):
             late = () if plan.status != "cancelled" else tuple(set(runs) - set(plan.runs))
-            return replace(plan, status="cancelled", reason=reason, runs=(*plan.runs, *late))
+            return replace(
+                plan, status="cancelled", reason=reason, runs=(*plan.runs, *late), replanning=None
+            )
         case _:
             assert_never(event)
 

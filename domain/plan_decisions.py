@@ -110,24 +110,30 @@ def _revise(
                 raise PlanNotReady(plan.id, plan.status, "planned anew")
             return [] if plan.replanning else [_replanning(plan, report)]
         case ReplanRequested(run_id=run_id):
-            if plan.runs[-1:] != (run_id,) or plan.status == "cancelled":
-                return []
-            if plan.replanning is None:
-                return [_replanning(plan, report)]
-            if plan.replanning.run_id == run_id:
-                return []
-            reason = "another graph is being planned already"
-            return [
-                PlanReplanRefused(
-                    plan_id=plan.id, run_id=run_id, revision=plan.revision, reason=reason
-                )
-            ]
+            return _revise_for(plan, run_id, report)
         case GraphRevised() | ReplanningGivenUp():
             asked = plan.replanning
             if asked is None or asked.planning_run != report.run_id:
                 return []
+            if asked.run_id is None and plan.status != "ready":
+                return [_refused(plan, None, "the plan is carried out already, as it was")]
             options = run_options(plan.options, has_own_graph=plan.has_own_graph)
             return [answer_to(asked, report, options)]
+
+
+def _revise_for(plan: Plan, run_id: str, report: ReplanRequested) -> Sequence[PlanEvent]:
+    """Ask the planners for a run, which waits for an answer: it always has one."""
+    if plan.runs[-1:] != (run_id,) or plan.status == "cancelled":
+        return [_refused(plan, run_id, "the plan is not carried out by this run any more")]
+    if plan.replanning is None:
+        return [_replanning(plan, report)]
+    if plan.replanning.run_id == run_id:
+        return []
+    return [_refused(plan, run_id, "another graph is being planned already")]
+
+
+def _refused(plan: Plan, run_id: str | None, reason: str) -> PlanReplanRefused:
+    return PlanReplanRefused(plan_id=plan.id, run_id=run_id, revision=plan.revision, reason=reason)
 
 
 def _replanning(plan: Plan, report: PlanReplanRequested | ReplanRequested) -> PlanReplanning:

@@ -103,7 +103,7 @@ class Run:
 
     states: PersistentMap[str, TaskState]
     results: PersistentMap[str, JsonObject]
-    """The results that somebody may still ask for."""
+    """The results that somebody may still ask for: all, where another graph may be asked for."""
 
     ready: PersistentMap[str, PersistentQueue[str]]
     """By place: the tasks that could be dispatched, and some that could be once.

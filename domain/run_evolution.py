@@ -239,7 +239,8 @@ def _complete(run: Run, event: TaskCompleted) -> Run:
     )
     results = run.results
     team = TEAMS[run.kind]
-    if team.grows or team.answer == task_id or _is_asked_for(run, task_id):
+    is_kept = team.grows or team.answer == task_id or run.options.failure_strategy == "replan"
+    if is_kept or _is_asked_for(run, task_id):
         results = results.insert(task_id, event.result)
     moved = with_state(run, task_id, state)
     completed = changed(moved, results=results, open=run.open - 1, done=done)

@@ -47,12 +47,9 @@ def ask(course: Course, report: RunReplanRequested) -> Sequence[RunEvent]:
 def refuse(course: Course, report: PlanReplanRefused) -> Sequence[RunEvent]:
     """Go on with the graph there is: what waits for a failed task never runs."""
     run = course.run
-    if not run.is_replanning or (run.is_over and run.status != "failed"):
+    if not run.is_replanning or run.status in ("completed", "cancelled"):
         return []
-    course.tell(ReplanRefused(run_id=run.id, plan_id=run.plan_id, reason=report.reason))
-    for name in sorted(n for n, state in run.states.items() if state.status == "failed"):
-        course.skip_behind(name)
-    return course.go_on()
+    return _go_on_without(course, report.reason)
 
 
 def revise(course: Course, report: PlanUpdated) -> Sequence[RunEvent]:
@@ -60,10 +57,34 @@ def revise(course: Course, report: PlanUpdated) -> Sequence[RunEvent]:
     run = course.run
     if report.revision <= run.revision or run.status in ("completed", "cancelled"):
         return []
-    course.tell(_revised(run, report))
+    revised = _revised(run, report)
+    if lacking := _lacking(run, revised):
+        reason = f"revision {report.revision} asks for results that nobody has kept: "
+        return _go_on_without(course, reason + ", ".join(lacking))
+    course.tell(revised)
     if course.run.is_over:
         course.tell(RunResumed(run_id=run.id, plan_id=run.plan_id, kind=run.kind, checkpoint=None))
     return course.go_on()
+
+
+def _go_on_without(course: Course, reason: str) -> Sequence[RunEvent]:
+    run = course.run
+    course.tell(ReplanRefused(run_id=run.id, plan_id=run.plan_id, reason=reason))
+    failed = sorted(name for name, state in run.states.items() if state.status == "failed")
+    if failed and run.options.failure_strategy == "fail_fast":
+        course.cancel_rest()
+    for name in failed:
+        course.skip_behind(name)
+    return course.go_on()
+
+
+def _lacking(run: Run, revised: RunRevised) -> Sequence[str]:
+    """Return completed tasks that new ones ask for, and of which no result is kept."""
+    asked = {
+        source for task in (*revised.added, *revised.modified) for source in task.inputs.values()
+    }
+    done = {name for name in asked if (s := run.state(name)) and s.status == "completed"}
+    return sorted(done - {name for name in done if name in run.results})
 
 
 def _revised(run: Run, report: PlanUpdated) -> RunRevised:

@@ -7,7 +7,7 @@ import pytest
 
 from domain import plan as plans
 from domain.goals import Goal, Options
-from domain.plan import GoalSubmitted, Plan, PlanEvent, PlanReady, PlanStarted
+from domain.plan import GoalSubmitted, Plan, PlanCancelled, PlanEvent, PlanReady, PlanStarted
 from domain.plan_decisions import decide
 from domain.policies import react
 from domain.replanning import replanning_tasks
@@ -15,6 +15,7 @@ from domain.revisions import (
     GraphRevised,
     PlanReplanning,
     PlanReplanRefused,
+    PlanReplanRequested,
     PlanUpdated,
     ReplanningGivenUp,
 )
@@ -142,6 +143,27 @@ def test_without_another_graph_the_run_ends_as_it_would_have() -> None:
     assert events[0] == ReplanRefused(run_id=RUN_ID, plan_id=PLAN_ID, reason="no other way")
 
 
+def test_a_graph_that_asks_for_what_nobody_has_kept_is_not_taken() -> None:
+    wish = RunReplanRequested(run_id=RUN_ID, reason="otherwise", request="w")
+    past = after(requested(*GRAPH), completed("a"), wish)  # by its strategy nothing is kept
+    new = (*GRAPH, task("e", inputs={"size": "a"}))
+    events = given(*past).when(updated(*new)).events
+    assert types(events) == ["replan.refused"]
+    assert "asks for results that nobody has kept: a" in getattr(events[0], "reason", "")
+    kept = after(CHAIN, completed("a"), wish)
+    assert types(given(*kept).when(updated(*new)).events) == ["run.revised", "task.dispatched"]
+
+
+def test_a_run_that_fails_fast_does_so_when_there_is_no_other_graph() -> None:
+    hasty = requested(*GRAPH, options=RunOptions(failure_strategy="fail_fast"))
+    wish = RunReplanRequested(run_id=RUN_ID, reason="otherwise", request="w")
+    past = after(hasty, started("a"), wish, failed("a", error_class="business"))
+    events = given(*past).when(refused()).events
+    assert types(events)[0] == "replan.refused"
+    assert types(events)[-1] == "run.failed"
+    assert set(types(events)[1:-1]) == {"task.cancelled"}
+
+
 def test_a_run_asks_so_often_and_then_gives_up() -> None:
     run = requested(task("a"), options=REPLAN)
     past: tuple[RunEvent, ...] = tuple(after(run))
@@ -210,6 +232,37 @@ def test_the_plan_asks_its_planners_once() -> None:
     plan = plan_after(*past)
     again = ReplanRequested(run_id=RUN_ID, plan_id=PLAN_ID, task_id="b", reason="too weak")
     assert decide(plan, again, NOW) == []
+
+
+@pytest.mark.parametrize("status", ["another run", "cancelled"])
+def test_a_run_that_the_plan_does_not_follow_any_more_has_its_answer_too(status: str) -> None:
+    past = running()
+    if status == "cancelled":
+        past = (*past, PlanCancelled(plan_id=PLAN_ID, reason="no", runs=(RUN_ID,)))
+    else:
+        past = (*past, PlanStarted(plan_id=PLAN_ID, run_id="exec_1-2"))
+    late = ReplanRequested(run_id=RUN_ID, plan_id=PLAN_ID, task_id="b", reason="too weak")
+    (event,) = decide(plan_after(*past), late, NOW)
+    assert isinstance(event, PlanReplanRefused)
+    assert "not carried out by this run any more" in event.reason
+
+
+def test_a_cancelled_plan_takes_no_graph_any_more() -> None:
+    plan = plan_after(*asked(), PlanCancelled(plan_id=PLAN_ID, reason="no", runs=(RUN_ID,)))
+    new = GraphRevised(plan_id=PLAN_ID, run_id=PLANNING, tasks=GRAPH[:2])
+    assert decide(plan, new, NOW) == []
+
+
+def test_a_graph_for_a_plan_that_was_begun_meanwhile_comes_too_late() -> None:
+    ready = decide(None, SUBMITTED, NOW)
+    wish = PlanReplanRequested(plan_id=PLAN_ID, reason="too dear")
+    past = (*ready, *decide(plan_after(*ready), wish, NOW))
+    begun = (*past, PlanStarted(plan_id=PLAN_ID, run_id=RUN_ID))
+    event = answer(begun, *GRAPH[:2])
+    assert isinstance(event, PlanReplanRefused)
+    assert "carried out already" in event.reason
+    assert plan_after(*begun, event).replanning is None
+    assert isinstance(answer(past, *GRAPH[:2]), PlanUpdated)
 
 
 def test_another_graph_is_the_plans_next_revision_with_what_it_changes() -> None:

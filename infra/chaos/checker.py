@@ -33,6 +33,7 @@ STEERING: Mapping[str, str | None] = {
 CHANGE_NOTHING = (
     "report.ignored",
     "replan.requested",
+    "replan.refused",
     "gather.closed",
     "task.timed_out",
     "task.stopped",
@@ -82,6 +83,8 @@ class Run:
     kind: str
     status: str = "running"
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+    gone: dict[str, int] = field(default_factory=dict[str, int])
+    """Tasks that another graph has removed, and their last epochs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,9 @@ def _hear(runs: dict[str, Run], event: Event) -> Iterator[str]:
     if event.type in STEERING:
         _steer(run, event)
         return
+    if event.type == "run.revised":
+        yield from _revise(run, event.body)
+        return
     if run.status not in GOING_ON:
         yield f"the run is {run.status} already"
     if event.type == "run.extended":
@@ -178,8 +184,29 @@ def _hear(runs: dict[str, Run], event: Event) -> Iterator[str]:
 
 def _grow(run: Run, body: Json) -> None:
     for task in body["tasks"]:
-        needs = frozenset([*task.get("depends_on", ()), *task.get("inputs", {}).values()])
-        run.tasks[task["id"]] = Task(needs)
+        run.tasks[task["id"]] = Task(_needs(task))
+
+
+def _needs(task: Json) -> frozenset[str]:
+    return frozenset([*task.get("depends_on", ()), *task.get("inputs", {}).values()])
+
+
+def _revise(run: Run, body: Json) -> Iterator[str]:
+    """Another graph: what was done stays, and what is tried again begins from its next epoch."""
+    for name in sorted(body["was"]):
+        task = run.tasks[name]
+        if task.is_met:
+            yield f"task {name} was met, and another graph undoes it"
+        if body["was"][name] not in (task.status, "pending"):
+            yield f"task {name} is {task.status}, not {body['was'][name]}"
+    for name in body["removed"]:
+        run.gone[name] = run.tasks.pop(name).epoch
+    for task in (*body["modified"], *body["added"]):
+        was = run.tasks.get(task["id"])
+        epoch = was.epoch if was else run.gone.get(task["id"], 0)
+        run.tasks[task["id"]] = Task(_needs(task), epoch=epoch)
+    for name in body["reopened"]:
+        run.tasks[name] = Task(run.tasks[name].needs, epoch=run.tasks[name].epoch)
 
 
 def _steer(run: Run, event: Event) -> None:

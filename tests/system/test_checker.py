@@ -124,6 +124,55 @@ def test_a_broken_rule_is_found(change: Change, found: str) -> None:
     assert any(found in one for one in violations), violations
 
 
+def revised(**changes: object) -> Event:
+    """Return another graph: d does what b was to do, and c is to be tried again."""
+    known: dict[str, object] = {
+        "added": [{"id": "d", "depends_on": ["a"]}],
+        "modified": [{"id": "c", "depends_on": ["d"]}],
+        "removed": ["b"],
+        "reopened": [],
+        "was": {"b": "dispatched", "c": "failed"},
+    }
+    return event("run.revised", **(known | changes))
+
+
+REVISED = [
+    *GOOD[:12],
+    event("replan.requested", task_id="c"),
+    revised(),
+    of("d", "dispatched"),
+    of("d", "started"),
+    event("report.ignored", task_id="b", epoch=1, agent_id="ann", report="task.started"),
+    of("d", "completed"),
+    of("c", "dispatched", 2),
+    of("c", "started", 2),
+    of("c", "completed", 2),
+    event("run.completed"),
+]
+
+
+def test_another_graph_breaks_no_rule() -> None:
+    assert judged(numbered(REVISED)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (
+            instead(13, revised(was={"a": "completed"}, modified=[{"id": "a"}], removed=[])),
+            "another graph undoes it",
+        ),
+        (instead(13, revised(was={"b": "started", "c": "failed"})), "is dispatched, not started"),
+        (instead(18, of("c", "dispatched", 1)), "from epoch 1 to 1"),
+        (with_(15, of("c", "dispatched", 2)), "c does not wait for d"),
+        (with_(14, of("b", "started")), "there is no task b"),
+    ],
+)
+def test_a_rule_that_is_broken_with_another_graph_is_found(change: Change, found: str) -> None:
+    violations = judged(numbered(change(REVISED)))
+    assert any(found in one for one in violations), violations
+
+
 def test_a_gap_in_a_stream_is_found() -> None:
     events = numbered(GOOD)
     violations = judged([*events[:-1], replace(events[-1], version=99)])

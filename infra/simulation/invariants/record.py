@@ -13,6 +13,7 @@ from domain.run_events import (
     RunCompleted,
     RunExtended,
     RunFailed,
+    RunRevised,
     RunStarted,
     TaskCancelled,
     TaskCompleted,
@@ -157,6 +158,8 @@ class Lives:
                 self._runs[run_id] = {task.id: _Life(task) for task in tasks}
             case RunExtended(run_id=run_id, tasks=tasks):
                 self._runs[run_id] |= {task.id: _Life(task) for task in tasks}
+            case RunRevised():
+                yield from self._revise(event)
             case RunPaused(run_id=run_id):
                 self._paused.add(run_id)
             case RunResumed(run_id=run_id):
@@ -190,6 +193,19 @@ class Lives:
                         yield from self._may_dispatch(event)
             case _:
                 pass
+
+    def _revise(self, event: RunRevised) -> Iterator[Violation]:
+        """Take another graph; what is done may not be undone by it."""
+        lives = self._runs[event.run_id]
+        for name in sorted(event.was):
+            if lives[name].status == "completed" or lives[name].is_waived:
+                yield Violation("I6", f"{event.run_id}/{name} was done, and is undone")
+        for name in event.removed:
+            del lives[name]
+        for task in (*event.modified, *event.added):
+            was = lives.get(task.id)
+            lives[task.id] = _Life(task, epoch=was.epoch if was else 0)
+        self._begin_again(event.run_id, event.reopened)
 
     def _begin_again(self, run_id: str, names: Sequence[str]) -> None:
         for name in names:

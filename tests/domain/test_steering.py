@@ -5,28 +5,20 @@ from datetime import timedelta
 import pytest
 
 from domain.errors import CannotSteer, UnknownCheckpoint, UnknownRun, UnknownTask
-from domain.goals import Goal, Options
-from domain.plan import GoalSubmitted, PlanCancelRequested
 from domain.run_decisions import decide
 from domain.run_events import (
     ReportIgnored,
     RunCancelled,
     RunReport,
     TaskCancelled,
-    TaskSkipped,
     TaskStopped,
 )
 from domain.run_evolution import MOST_CHECKPOINTS, evolve
 from domain.steering import (
     RunCheckpointed,
-    RunPaused,
-    RunResumed,
-    RunRolledBack,
     SteeringReport,
-    TaskReopened,
 )
 from domain.teams import DECOMPOSE
-from tests.support.histories import History
 from tests.support.making import (
     PLAN_ID,
     RUN_ID,
@@ -46,63 +38,17 @@ from tests.support.making import (
     task,
 )
 from tests.support.scenario import NOW, given
-
-CHAIN = requested(task("a"), task("b", "a"), task("c", "b"))
-PAIR = requested(task("a"), task("b"))
-DIAMOND = requested(task("a"), task("b", "a"), task("c", "a"), task("d", "b", "c"))
-FIRST_RUN = "exec_1-1"
-FAILED_A = failed("a", error_class="business")
-
-
-def checkpointed(number: int = 1, *, done: int = 0) -> RunCheckpointed:
-    return RunCheckpointed(
-        run_id=RUN_ID, checkpoint=f"checkpoint_{number:03d}", at=NOW, completed=done
-    )
-
-
-def paused(number: int = 1, reason: str = "") -> RunPaused:
-    return RunPaused(
-        run_id=RUN_ID,
-        plan_id=PLAN_ID,
-        kind="execution",
-        checkpoint=f"checkpoint_{number:03d}",
-        reason=reason,
-    )
-
-
-def resumed(checkpoint: str | None = "checkpoint_001") -> RunResumed:
-    return RunResumed(run_id=RUN_ID, plan_id=PLAN_ID, kind="execution", checkpoint=checkpoint)
-
-
-def rolled_back(*tasks: str, stay: int = 0, skipped: int = 0, to: int = 1) -> RunRolledBack:
-    return RunRolledBack(
-        run_id=RUN_ID,
-        plan_id=PLAN_ID,
-        kind="execution",
-        checkpoint=f"checkpoint_{to:03d}",
-        reason="",
-        tasks=tasks,
-        completed=stay,
-        skipped=skipped,
-    )
-
-
-def reopened(task_id: str, *tasks: str, failed: int = 0, cancelled: int = 0) -> TaskReopened:
-    return TaskReopened(
-        run_id=RUN_ID, task_id=task_id, tasks=tasks, failed=failed, cancelled=cancelled, reason=""
-    )
-
-
-def waived(task_id: str, was: str, reason: str = "") -> TaskSkipped:
-    return TaskSkipped.model_validate(
-        {"run_id": RUN_ID, "task_id": task_id, "because": None, "was": was, "reason": reason}
-    )
-
-
-def types_after(*reports: RunReport) -> list[str]:
-    """Return what the last of some reports led to."""
-    before = len(after(*reports[:-1]))
-    return [event.type for event in after(*reports)[before:]]
+from tests.support.steered import (
+    CHAIN,
+    DIAMOND,
+    FAILED_A,
+    PAIR,
+    checkpointed,
+    paused,
+    resumed,
+    rolled_back,
+    types_after,
+)
 
 
 def test_a_pause_marks_a_checkpoint() -> None:
@@ -279,104 +225,6 @@ def test_a_planning_run_that_is_over_is_not_reopened() -> None:
     given(*past).when(skip("a")).then_refused(CannotSteer, "plan the goal anew")
 
 
-def test_a_retry_reopens_a_failed_task_and_what_was_skipped_for_it_alone() -> None:
-    run = requested(task("a"), task("x"), task("b", "a"), task("c", "b"), task("d", "a", "x"))
-    both = after(run, FAILED_A, failed("x", error_class="business"))
-    given(*both).when(retry("a")).then_types("task.reopened", "run.resumed", "task.dispatched")
-    assert given(*both).when(retry("a")).events[0] == reopened("a", "a", "b", "c", failed=1)
-    past = after(run, FAILED_A, failed("x", error_class="business"), retry("a"))
-    assert given(*past).when(retry("x")).events[0] == reopened("x", "d", "x", failed=1)
-
-
-def test_a_retried_task_has_all_its_attempts_again() -> None:
-    run = requested(task("a", retry={"attempts": 1}))
-    state = run_after(run, failed("a"), retry("a")).states["a"]
-    assert (state.epoch, state.failures, state.losses) == (2, 0, 0)
-
-
-def test_a_failed_run_goes_on_when_a_task_of_it_is_tried_again() -> None:
-    past = after(CHAIN, FAILED_A)
-    events = given(*past).when(retry("a")).events
-    assert events[:2] == [reopened("a", "a", "b", "c", failed=1), resumed(None)]
-
-
-def test_a_paused_run_stays_paused_when_a_task_is_reopened() -> None:
-    past = after(PAIR, FAILED_A, pause())
-    given(*past).when(retry("a")).then(reopened("a", "a", failed=1))
-
-
-def test_a_task_is_not_tried_again_before_what_it_needs() -> None:
-    past = after(CHAIN, FAILED_A)
-    given(*past).when(retry("b")).then_refused(CannotSteer, "needs a, which is failed")
-
-
-def test_what_ended_well_or_is_on_its_way_is_not_tried_again() -> None:
-    given(*after(PAIR, completed("a"))).when(retry("a")).then_refused(CannotSteer, "roll back")
-    given(*after(PAIR)).when(retry("a")).then()
-    given(*after(PAIR, cancel())).when(retry("a")).then_refused(CannotSteer, "is cancelled")
-
-
-def test_a_run_that_failed_fast_goes_on_with_all_that_was_cancelled() -> None:
-    run = requested(task("a"), task("b"), task("c", "b"), options={"failure_strategy": "fail_fast"})
-    past = after(run, started("b"), FAILED_A)
-    assert given(*past).when(retry("a")).events[:2] == [
-        reopened("a", "a", "b", "c", failed=1, cancelled=2),
-        resumed(None),
-    ]
-    assert given(*past).when(skip("a")).events[:3] == [
-        reopened("a", "b", "c", cancelled=2),
-        resumed(None),
-        waived("a", "failed"),
-    ]
-    given(*past).when(retry("b")).then_refused(CannotSteer, "another one failed")
-    given(*past).when(skip("c")).then_refused(CannotSteer, "another one failed")
-
-
-def test_what_needs_a_skipped_task_goes_on_without_its_result() -> None:
-    run = requested(task("a"), task("b", inputs={"plan": "a"}))
-    events = given(*after(run)).when(skip("a", "known")).events
-    assert events[0] == waived("a", "dispatched", "known")
-    assert [event.type for event in events] == ["task.skipped", "task.dispatched"]
-    assert getattr(events[1], "inputs", None) == {"plan": {}}
-
-
-def test_a_failed_run_completes_when_what_failed_is_skipped() -> None:
-    past = after(requested(task("a")), FAILED_A)
-    given(*past).when(skip("a")).then_types("task.skipped", "run.resumed", "run.completed")
-    past = after(CHAIN, FAILED_A)
-    given(*past).when(skip("a")).then_types(
-        "task.reopened", "run.resumed", "task.skipped", "task.dispatched"
-    )
-
-
-def test_a_task_that_waits_for_others_can_be_skipped_before_them() -> None:
-    events = given(*after(CHAIN)).when(skip("b")).events
-    assert events[0] == waived("b", "pending")
-    assert [getattr(event, "task_id", None) for event in events[1:]] == ["c"]
-
-
-def test_the_failure_of_a_need_does_not_touch_a_skipped_task_nor_what_follows_it() -> None:
-    past = after(CHAIN, skip("b"), started("a"))
-    given(*past).when(FAILED_A).then(FAILED_A)
-    run = run_after(CHAIN, skip("b"), FAILED_A, completed("c"))
-    assert run.status == "failed"
-
-
-def test_a_skipped_attempt_is_not_believed_any_more() -> None:
-    past = after(PAIR, started("a"), skip("a"))
-    given(*past).when(completed("a")).then_types("report.ignored")
-
-
-def test_a_completed_task_or_one_of_a_cancelled_run_is_not_skipped() -> None:
-    given(*after(PAIR, completed("a"))).when(skip("a")).then_refused(CannotSteer, "completed")
-    given(*after(PAIR, cancel())).when(skip("a")).then_refused(CannotSteer, "roll it back")
-
-
-def test_a_rollback_keeps_what_a_person_skipped_before() -> None:
-    past = after(CHAIN, skip("a"), pause(), resume(), completed("b"))
-    given(*past).when(roll_back()).then(rolled_back("b", "c", skipped=1))
-
-
 @pytest.mark.parametrize(
     "story",
     [
@@ -420,52 +268,3 @@ def test_checkpoints_are_marked_as_often_as_was_asked_for() -> None:
             if isinstance(event, RunCheckpointed):
                 marked.append(number)
     assert marked == [0, 3]
-
-
-def a_running_plan() -> History:
-    history = History()
-    history.say(
-        GoalSubmitted(
-            plan_id=PLAN_ID,
-            goal=Goal(title="Build a rover"),
-            options=Options(auto_execute=True, enable_replanning=False),
-            tasks=(task("a"), task("b", "a")),
-        )
-    )
-    return history
-
-
-def say(history: History, report: RunReport) -> list[str]:
-    """Say something of the plan's run, and return what followed from it."""
-    told = history.say(report.model_copy(update={"run_id": FIRST_RUN}))
-    return [recorded.event.type for recorded in told]
-
-
-def test_a_failed_plan_starts_again_when_its_run_is_resumed() -> None:
-    history = a_running_plan()
-    assert say(history, FAILED_A)[-1] == "plan.failed"
-    assert say(history, retry("a")) == [
-        "task.reopened",
-        "run.resumed",
-        "task.dispatched",
-        "plan.started",
-    ]
-    say(history, completed("a", 2))
-    assert say(history, completed("b"))[-2:] == ["run.completed", "plan.completed"]
-    assert history.states[PLAN_ID].runs == (FIRST_RUN,)
-
-
-def test_a_failed_plan_waits_for_the_resumption_of_a_run_that_was_rolled_back() -> None:
-    history = a_running_plan()
-    say(history, cancel())
-    assert say(history, roll_back()) == ["run.rolled_back"]
-    assert history.states[PLAN_ID].status == "failed"
-    assert say(history, resume()) == ["run.resumed", "task.dispatched", "plan.started"]
-
-
-def test_the_run_of_a_cancelled_plan_does_not_come_back() -> None:
-    history = a_running_plan()
-    history.say(PlanCancelRequested(plan_id=PLAN_ID))
-    say(history, roll_back())
-    assert say(history, resume())[-1] == "run.cancelled"
-    assert history.states[PLAN_ID].status == "cancelled"

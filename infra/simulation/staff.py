@@ -6,10 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 
-from agents.kit.carrier import Carrier
-from agents.kit.heart import Heart
-from agents.kit.identity import Identity
-from agents.kit.reporter import Reporter
 from bus.dead_letter_keeper import DeadLetterKeeper
 from bus.dead_letters import DeadLetters
 from bus.follower import Follower
@@ -17,9 +13,7 @@ from bus.health import HealthKeeper
 from bus.holders import HoldersCheck
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
-from bus.messages import Delivery
 from bus.moved import MovedWork
-from bus.orders import decode_order, order_key
 from bus.owed import OwedWork
 from bus.ports import Loop
 from bus.reactions import Reactions
@@ -28,20 +22,18 @@ from bus.relay import Relay
 from bus.signals import HEARTBEAT, decode_heartbeat
 from bus.timekeeper import Timekeeper
 from bus.together import end, run_together
-from bus.topology import DEAD, LANES, REPORTS, Queue, Topology, topology, work_queues, work_topology
-from domain.agent import AgentDeregistered, AgentRegistered
+from bus.topology import DEAD, REPORTS, Topology, topology, work_topology
 from domain.policies import Event
 from domain.recorded import Recorded
-from domain.values import AgentType, Lane, Role
+from domain.values import AgentType, Role
 from infra.simulation.attempts import SimulatedAttempts
-from infra.simulation.broker import Broker, Subscription
+from infra.simulation.broker import Broker
 from infra.simulation.database import Database
 from infra.simulation.effects import Outside
 from infra.simulation.links import (
     SimulatedDepths,
     SimulatedSender,
     SimulatedSource,
-    SimulatedTaken,
 )
 from infra.simulation.processes import Process
 from infra.simulation.store import SimulatedStore
@@ -55,7 +47,7 @@ from projections.runner import Runner
 LEASE = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=2)
 BEAT = 0.6
-_AWAY = 0.3
+AWAY = 0.3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -226,146 +218,6 @@ async def audit(process: Process, around: Surroundings) -> None:
     await Follower("audit", hear, events=store.log(), positions=store).run()
 
 
-class AgentProcess:
-    """An agent, as ``agents/kit/application.py`` puts it together, from start to goodbye."""
-
-    def __init__(
-        self, process: Process, around: Surroundings, agent_type: AgentType, agent_id: str
-    ) -> None:
-        skew = timedelta(seconds=around.world.lots.choice((-3600, -5, 0, 5, 3600)))
-        clock = SimulatedClock(around.world, skew=skew)
-        self.process = process
-        self._around = around
-        self._identity = Identity(
-            agent_id=agent_id,
-            agent_type=agent_type,
-            role="execution",
-            instance=process.name.replace("#", "-"),
-        )
-        sender = SimulatedSender(process, around.broker)
-        self._reporter = Reporter(sender, self._identity, restore=self._restore, clock=clock)
-        self._carrier = Carrier(
-            around.outside.agent(process, agent_type),
-            self._identity,
-            self._reporter,
-            concurrency=around.concurrency,
-            patience=5.0,
-        )
-        self._heart = Heart(
-            sender,
-            self._identity,
-            self._carrier,
-            body=_Body(),
-            interval=around.heartbeat,
-            clock=clock,
-        )
-        self._registrations = 0
-        self._is_registered = False
-        self._registering: list[asyncio.Task[None]] = []
-        self._is_stopping = asyncio.Event()
-
-    def stop(self) -> None:
-        """Ask it to stop, as SIGTERM does."""
-        self._is_stopping.set()
-
-    async def run(self) -> None:
-        """Work until asked to stop, then finish what is in hand and say goodbye."""
-        process, around = self.process, self._around
-        process.on_end.append(lambda: around.broker.cut(process))
-        role: Role = "execution"
-        queues = work_queues(role, self._identity.agent_type)
-        try:
-            await self._serve(queues)
-        finally:
-            process.kill()
-
-    async def _serve(self, queues: Sequence[Queue]) -> None:
-        process, around = self.process, self._around
-        around.broker.listeners.append((process, order_key(self._identity.agent_id), self._obey))
-        async with self._heart:
-            takers = [
-                asyncio.create_task(self._take_from(queue.name, lane))
-                for lane, queue in zip(LANES, queues, strict=True)
-            ]
-            await self._is_stopping.wait()
-            self._carrier.gate.close()
-            self._heart.is_stopping = True
-            await end(takers)
-            around.broker.cut(process)
-            await end(self._registering)
-            await self._carrier.drain(3.0)
-            self._heart.beat()
-            if not self._is_registered:
-                return
-            goodbye = AgentDeregistered(
-                agent_id=self._identity.agent_id,
-                instance=self._identity.instance,
-                reason="stopped",
-            )
-            await self._reporter.insist(
-                self._reporter.report(goodbye, origin=self._identity.agent_id)
-            )
-
-    def _obey(self, raw: bytes) -> None:
-        self._carrier.obey(decode_order(raw))
-
-    async def _register(self) -> None:
-        self._registrations += 1
-        registered = AgentRegistered(
-            agent_id=self._identity.agent_id,
-            agent_type=self._identity.agent_type,
-            instance=self._identity.instance,
-        )
-        origin = f"{self._identity.agent_id}/{self._registrations}"
-        await self._reporter.insist(self._reporter.report(registered, origin=origin))
-        self._is_registered = True
-
-    async def _take_from(self, queue: str, lane: Lane) -> None:
-        """Take from one queue for ever, over a channel that is opened again."""
-        around, process = self._around, self.process
-        takes: set[asyncio.Task[None]] = set()
-        while True:
-            arrived: asyncio.Queue[Delivery | None] = asyncio.Queue()
-            subscription = Subscription(
-                process,
-                queue,
-                around.concurrency,
-                arrived.put_nowait,
-                lambda arrived=arrived: arrived.put_nowait(None),  # type: ignore[misc]
-            )
-            try:
-                await self._restore()
-                around.broker.subscribe(subscription)
-            except OSError:
-                await asyncio.sleep(_AWAY)
-                continue
-            if lane == LANES[0]:
-                self._registering.append(asyncio.create_task(self._register()))
-            while (delivery := await arrived.get()) is not None:
-                taken = SimulatedTaken(delivery, around.broker, subscription)
-                take = asyncio.create_task(self._carrier.take(taken, lane=lane, queue=queue))
-                takes.add(take)
-                take.add_done_callback(takes.discard)
-            await asyncio.sleep(around.pause())
-
-    async def _restore(self) -> None:
-        await self.process.world.pass_time()
-        self.process.check()
-        self._around.broker.declare(_of_work("execution", self._identity.agent_type))
-
-
-class _Body:
-    """A process that costs nothing."""
-
-    def cpu(self) -> float:
-        """Return the share of one processor that was used since the last call."""
-        return 0.1
-
-    def memory(self) -> int:
-        """Return the bytes of memory that are in use."""
-        return 1_000_000
-
-
 class _Declared:
     """Makes the broker have what is needed, as the coordinator does."""
 
@@ -383,7 +235,7 @@ class _Declared:
         """Declare the queues of an agent type."""
         await self._process.world.pass_time()
         self._process.check()
-        self._around.broker.declare(_of_work(role, agent_type))
+        self._around.broker.declare(of_work(role, agent_type))
 
     async def insist(self) -> None:
         """Declare the topology, as soon as the broker is there."""
@@ -412,7 +264,8 @@ def _of_all(types: tuple[AgentType, ...]) -> Topology:
 
 
 @cache
-def _of_work(role: Role, agent_type: AgentType) -> Topology:
+def of_work(role: Role, agent_type: AgentType) -> Topology:
+    """Return the queues of an agent type; asked again, the same object."""
     return work_topology(role, agent_type)
 
 
@@ -421,7 +274,7 @@ async def _insist(declare: Callable[[], Awaitable[None]]) -> None:
         try:
             return await declare()
         except OSError:
-            await asyncio.sleep(_AWAY)
+            await asyncio.sleep(AWAY)
 
 
 def _give_up_lead(database: Database, process: Process) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from domain.errors import TaskloomError
 from domain.values import AgentType
+from infra.simulation.agents import AgentProcess
 from infra.simulation.processes import Process
-from infra.simulation.staff import AgentProcess, Surroundings, audit, coordinate, project
+from infra.simulation.staff import Surroundings, audit, coordinate, project
 from infra.simulation.workload import Users, api
 from infra.simulation.world import drawn
 

@@ -1,10 +1,12 @@
 """Which rules a stream follows; one string for each event and each report."""
 
 from collections import Counter
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from domain import deciders
 from domain.deciders import (
     AGENT,
     BREAKER,
@@ -89,3 +91,10 @@ def test_an_event_and_its_string_are_written_alike() -> None:
 
 def test_a_foreign_report_names_itself_and_the_stream() -> None:
     assert str(ForeignReport("task.started", "plan_1")) == "plan_1 does not hear task.started"
+
+
+def test_the_readme_names_every_event() -> None:
+    readme = (Path(deciders.__file__).parent / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("|")]
+    named = {word.strip("`") for line in rows for word in line.split() if "." in word}
+    assert EVENTS.keys() <= named, EVENTS.keys() - named

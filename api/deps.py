@@ -13,12 +13,17 @@ from bus.letters import Letters
 from bus.ports import Clock, Log, Store
 from bus.recorder import Outcome
 from bus.redrives import Redrives
+from domain.identity import PERMISSIONS, Caller
 from domain.policies import AnyReport
 from domain.recorded import Report
 
 Condition = Literal["healthy", "degraded", "unhealthy", "unknown"]
 Probe = Callable[[], Awaitable[Condition]]
 """Looks at something the system depends on. It answers within a second, and does not raise."""
+
+
+async def _anybody(_: Request) -> Caller:
+    return Caller(subject="anonymous", role="admin", permissions=PERMISSIONS["admin"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,9 @@ class Deps:
     started_at: datetime
     probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
     """Further components of the health report, by their names: ``message_bus``, ``migrations``."""
+
+    identify: Callable[[Request], Awaitable[Caller]] = _anybody
+    """Tells who asks."""
 
     depths: WorkDepths | None = None
     """Asks the broker what its queues hold; None where there is nobody to ask."""

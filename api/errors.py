@@ -1,6 +1,7 @@
 """What only the API refuses, or cannot do."""
 
 from domain.errors import NotFound, Refused, Unavailable
+from domain.identity import Action, Permission
 
 
 class BadCursor(Refused):
@@ -10,6 +11,15 @@ class BadCursor(Refused):
 
     def __init__(self) -> None:
         super().__init__("the cursor is not one of ours; take next_cursor of the page before")
+
+
+class NotAllowed(Refused):
+    """The caller is known, but may not do this."""
+
+    code = "not-allowed"
+
+    def __init__(self, permission: Permission | Action) -> None:
+        super().__init__(f"this needs the permission {permission}, which the caller does not have")
 
 
 class UnknownEvent(NotFound):

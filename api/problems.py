@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
-from api.errors import DatabaseSilent, ViewsMissing
+from api.errors import DatabaseSilent, NotAllowed, ViewsMissing
 from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
 from domain.errors import Conflict, NotFound, Refused, TaskloomError, Unavailable
 
@@ -66,6 +66,8 @@ def status_of(error: TaskloomError) -> HTTPStatus:
             return HTTPStatus.CONFLICT
         case TooLarge():
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        case NotAllowed():
+            return HTTPStatus.FORBIDDEN
         case UnsupportedMediaType():
             return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         case MalformedJson() | DuplicateKey():

@@ -23,6 +23,7 @@ from api import (
 )
 from api.bodies import StrictBodies
 from api.deps import Deps
+from api.headers import SaneHeads
 from api.problems import PROBLEMS, answer_problems
 
 PREFIX = "/api/v1"
@@ -70,4 +71,5 @@ def create_app(deps: Deps) -> FastAPI:
     app.include_router(status.probes)
     answer_problems(app)
     app.add_middleware(StrictBodies)
+    app.add_middleware(SaneHeads)
     return app

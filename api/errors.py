@@ -13,6 +13,18 @@ class BadCursor(Refused):
         super().__init__("the cursor is not one of ours; take next_cursor of the page before")
 
 
+class BadHead(Refused):
+    """Two servers would understand the head of the request differently."""
+
+    code = "bad-head"
+
+
+class HeadTooLarge(Refused):
+    """Path and headers of the request are too much."""
+
+    code = "head-too-large"
+
+
 class NotAllowed(Refused):
     """The caller is known, but may not do this."""
 

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
-from api.errors import DatabaseSilent, NotAllowed, ViewsMissing
+from api.errors import BadHead, DatabaseSilent, HeadTooLarge, NotAllowed, ViewsMissing
 from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
 from domain.errors import Conflict, NotFound, Refused, TaskloomError, Unavailable
 
@@ -70,7 +70,9 @@ def status_of(error: TaskloomError) -> HTTPStatus:
             return HTTPStatus.FORBIDDEN
         case UnsupportedMediaType():
             return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-        case MalformedJson() | DuplicateKey():
+        case HeadTooLarge():
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        case MalformedJson() | DuplicateKey() | BadHead():
             return HTTPStatus.BAD_REQUEST
         case Refused():
             return HTTPStatus.UNPROCESSABLE_ENTITY

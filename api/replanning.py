@@ -43,9 +43,14 @@ class ReplanConstraints(Value):
     preserve_completed: Annotated[Literal[True], BeforeValidator(_kept)] = True
     """What is done is never done again: there is no other way."""
 
-    max_delay: Annotated[timedelta, Field(ge=timedelta(0)), BeforeValidator(understood)] | None = (
-        None
-    )
+    max_delay: (
+        Annotated[
+            timedelta,
+            Field(ge=timedelta(seconds=1), le=timedelta(days=3_650)),
+            BeforeValidator(understood),
+        ]
+        | None
+    ) = None
     """By how much the end may move: ``2 days``."""
 
 

@@ -13,6 +13,7 @@ from importlib.metadata import version
 import psycopg
 import uvicorn
 from aio_pika import RobustConnection
+from fastapi import FastAPI
 from uuid_utils.compat import uuid7
 
 from api.app import create_app
@@ -28,7 +29,7 @@ from domain.errors import Unavailable
 from domain.leases import WorkKind
 from infra.migrations import pending
 from infra.processes.parts import open_pool, open_store, required
-from infra.settings import Settings
+from infra.settings import Http, Settings
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
@@ -64,23 +65,29 @@ async def run(settings: Settings) -> None:
                 "migrations": _migration_probe(required(settings.db.dsn, "TASKLOOM_DB__DSN")),
             },
         )
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(deps),
-                host=settings.http.host,
-                port=settings.http.port,
-                log_config=None,
-                access_log=False,
-                timeout_keep_alive=5,
-                limit_concurrency=1_000,
-                h11_max_incomplete_event_size=64 * 1024,
-            )
-        )
+        server = uvicorn.Server(served(create_app(deps), settings.http))
         # Were the recorder to fail unseen, every command would wait for ever.
         async with asyncio.TaskGroup() as tasks:
             recording = tasks.create_task(recorder.run(), name="recorder")
             await _serve(server)
             recording.cancel()
+
+
+def served(app: FastAPI, http: Http) -> uvicorn.Config:
+    """Return how an app is served."""
+    return uvicorn.Config(
+        app,
+        host=http.host,
+        port=http.port,
+        http="h11",  # httptools would hold headers of any size
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=5,
+        limit_concurrency=1_000,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
 
 
 class _Depths:

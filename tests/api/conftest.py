@@ -5,10 +5,12 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
 from api.app import create_app
@@ -39,9 +41,9 @@ class System:
     say: Callable[[AnyReport], Awaitable[Outcome]]
 
 
-@pytest.fixture
-async def front() -> AsyncIterator[httpx2.AsyncClient]:
-    """The API alone, with nothing behind it: what it refuses goes no further."""
+@cache
+def app_alone() -> FastAPI:
+    """Return the API with nothing behind it; to make one takes long, and it remembers nothing."""
 
     async def nothing(*_: object) -> Any:
         raise AssertionError("a bad request went too far")
@@ -60,13 +62,19 @@ async def front() -> AsyncIterator[httpx2.AsyncClient]:
         version="9.9.9",
         started_at=SystemClock().now(),
     )
-    async with _client(deps) as http:
+    return create_app(deps)
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[httpx2.AsyncClient]:
+    """The API alone, with nothing behind it: what it refuses goes no further."""
+    async with _client(app_alone()) as http:
         yield http
 
 
-def _client(deps: Deps) -> httpx2.AsyncClient:
+def _client(app: FastAPI) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(create_app(deps), raise_app_exceptions=False),
+        transport=httpx2.ASGITransport(app, raise_app_exceptions=False),
         base_url="http://taskloom",
     )
 
@@ -118,7 +126,7 @@ async def system(database: str) -> AsyncIterator[System]:
             version="9.9.9",
             started_at=clock.now(),
         )
-        http = await stack.enter_async_context(_client(deps))
+        http = await stack.enter_async_context(_client(create_app(deps)))
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(loop.run()) for loop in (recorder, runner, reactions)
         ]

@@ -47,6 +47,11 @@ async def connect(url: str, *, name: str, is_patient: bool = True) -> RobustConn
     )
 
 
+def user_of(connection: RobustConnection) -> str:
+    """Return the name that a connection is known by to the broker."""
+    return connection.url.user or "guest"
+
+
 def without_password(url: str) -> str:
     """Return the URL as it may be shown."""
     address = urlsplit(url)

@@ -23,7 +23,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from bus.connect import RECONNECT_INTERVAL
+from bus.connect import RECONNECT_INTERVAL, user_of
 from bus.failpoints import reach
 from bus.lost import LOST, telling_loss
 from bus.messages import LARGEST, Message, Outcome
@@ -76,6 +76,7 @@ class Publisher:
     ) -> None:
         """Take a connection; ``timeout`` is how many seconds the broker may stay silent."""
         self._connection = connection
+        self._user = user_of(connection)
         self._window = window
         self._timeout = timeout
         self._waiting: deque[tuple[Message, Future[Outcome]]] = deque()
@@ -202,7 +203,7 @@ class Publisher:
             confirmations[channel.delivery_tag] = self._confirmation(channel, message_id)
             channel.message_id_delivery_tag[message_id] = channel.delivery_tag
             frames.append(_publish(message.exchange, message.key, message.mandatory, number))
-            frames.append(marshal(_header(message), number))
+            frames.append(marshal(_header(message, self._user), number))
             body = message.body
             frames.extend(
                 marshal(ContentBody(body[start : start + largest]), number)
@@ -277,7 +278,7 @@ def _publish(exchange: str, key: str, mandatory: bool, number: int) -> bytes:  #
     return marshal(frame, number)
 
 
-def _header(message: Message) -> ContentHeader:
+def _header(message: Message, user: str) -> ContentHeader:
     return ContentHeader(
         body_size=len(message.body),
         properties=Basic.Properties(
@@ -285,6 +286,7 @@ def _header(message: Message) -> ContentHeader:
             content_encoding=message.content_encoding,
             message_id=message.message_id,
             message_type=message.type,
+            user_id=user,  # the broker refuses any other name than the connection's
             headers=dict(message.headers) if message.headers else None,
             delivery_mode=_PERSISTENT if message.is_persistent else _TRANSIENT,
         ),

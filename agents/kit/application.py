@@ -163,6 +163,7 @@ class _Duty:
         self._registering: set[asyncio.Task[None]] = set()
         self._registrations = 0
         self._is_registered = False
+        self._may_declare = True
 
     async def begin(self) -> None:
         """Connect for publishing, and make sure that our queues are there."""
@@ -176,6 +177,7 @@ class _Duty:
                     await declare_work(channel, identity.role, identity.agent_type)
             except ChannelAccessRefused as refusal:
                 # Where each role has a user of its own, only the coordinator may declare the rest.
+                self._may_declare = False
                 log.info("topology.left_to_others", why=str(refusal))
 
         await insist(restore)
@@ -196,6 +198,7 @@ class _Duty:
             restore=restore,
             look=options.look,
             is_backup=options.is_backup,
+            may_declare=self._may_declare,
         )
         await listen_to(
             {order_key(identity.agent_id): self._obey},

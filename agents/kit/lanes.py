@@ -54,11 +54,14 @@ class Lanes:
         restore: Callable[[], Awaitable[None]],
         look: float,
         is_backup: bool,
+        may_declare: bool = True,
     ) -> None:
         """Take who carries the work out.
 
-        ``restore`` makes queues exist that were taken away; ``look`` is in seconds.
+        ``restore`` makes queues exist that were taken away; ``look`` is in seconds. Who may not
+        declare the exchange of all work waits until somebody else has.
         """
+        self._may_declare = may_declare
         self._broker = broker
         self._carrier = carrier
         self._restore = restore
@@ -76,7 +79,9 @@ class Lanes:
         for lane, queue in self._queues.items():
             subscriber = self._broker.subscriber(
                 _declared(queue),
-                RabbitExchange(WORK, type=ExchangeType.TOPIC, durable=True),
+                RabbitExchange(
+                    WORK, type=ExchangeType.TOPIC, durable=True, declare=self._may_declare
+                ),
                 consume_args=self._consume,
                 ack_policy=AckPolicy.MANUAL,
                 decoder=_as_it_is,

@@ -20,6 +20,7 @@ from infra.cli import (
     llm_stub,
     plan,
     projection,
+    rabbitmq,
     replay,
     run,
     schedule,
@@ -53,6 +54,7 @@ app.command()(doctor.doctor)
 app.add_typer(chaos.app, name="chaos")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
+app.add_typer(rabbitmq.app, name="rabbitmq")
 app.command()(serve.serve)
 app.command()(agent.agent)
 app.command("llm-stub")(llm_stub.llm_stub)

@@ -37,6 +37,8 @@ class _Process:
     arguments: Sequence[str]
     log: TextIO
     popen: subprocess.Popen[bytes]
+    env: Mapping[str, str]
+    """What it is told beside what all are told."""
 
 
 @dataclass(slots=True)
@@ -48,6 +50,9 @@ class Stack:
     amqp_url: str
     api_url: str
     env: Mapping[str, str]
+    amqp_urls: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where a process finds the broker, for those that have a user of their own."""
+
     deaths: Counter[str] = field(default_factory=Counter[str])
     """How often each has ended without being told to by ``kill`` or ``stop``."""
 
@@ -56,7 +61,8 @@ class Stack:
     def start(self, name: str, *arguments: str) -> None:
         """Start a process; it runs until it is stopped."""
         log = (self.folder / f"{name}.log").open("a")
-        self._processes[name] = _Process(arguments, log, self._open(arguments, log))
+        env = {"TASKLOOM_AMQP__URL": self.amqp_urls[name]} if name in self.amqp_urls else {}
+        self._processes[name] = _Process(arguments, log, self._open(arguments, log, env), env)
 
     def pid(self, name: str) -> int:
         return self._processes[name].popen.pid
@@ -66,7 +72,7 @@ class Stack:
         process = self._processes[name]
         process.popen.kill()
         process.popen.wait()
-        process.popen = self._open(process.arguments, process.log)
+        process.popen = self._open(process.arguments, process.log, process.env)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process."""
@@ -96,7 +102,7 @@ class Stack:
         for name, process in self._processes.items():
             if process.popen.poll() is not None:
                 self.deaths[name] += 1
-                process.popen = self._open(process.arguments, process.log)
+                process.popen = self._open(process.arguments, process.log, process.env)
 
     def until(self, condition: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
         """Wait until a condition holds, and keep everything running meanwhile."""
@@ -198,11 +204,13 @@ class Stack:
             **self.env,
         }
 
-    def _open(self, arguments: Sequence[str], log: TextIO) -> subprocess.Popen[bytes]:
+    def _open(
+        self, arguments: Sequence[str], log: TextIO, env: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=ROOT,
-            env=os.environ | self._surroundings(),
+            env=os.environ | self._surroundings() | dict(env),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -218,10 +226,11 @@ def running(
     core: Sequence[str] = CORE,
     agents: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
+    amqp_urls: Mapping[str, str] | None = None,
 ) -> Generator[Stack]:
     """Start the core and agents, by id and reference, and wait until the API answers."""
     api_url = f"http://127.0.0.1:{free_port()}"
-    stack = Stack(folder, dsn, amqp_url, api_url, env or {})
+    stack = Stack(folder, dsn, amqp_url, api_url, env or {}, amqp_urls or {})
     try:
         for name in core:
             stack.start(name, "serve", name)

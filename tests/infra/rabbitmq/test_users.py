@@ -11,10 +11,23 @@ import aio_pika
 import aiormq.exceptions
 import pytest
 from aio_pika.abc import AbstractChannel
+from typer.testing import CliRunner
 
 from agents.kit.application import run_until
 from agents.kit.loading import load
 from bus.topology import EXECUTION_TYPES, PLANNING_TYPES, declare, topology, work_queues
+from domain.errors import Conflict
+from infra.cli.main import app
+from infra.rabbitmq.definitions import (
+    DEVELOPMENT,
+    UnknownKind,
+    definitions,
+    for_development,
+    hashed,
+    kind_of,
+    written,
+)
+from infra.rabbitmq.rights import agent_rights
 from infra.services.rabbitmq import PrivateRabbitMQ
 from tests.support.brokers import call, start_node
 from tests.support.ground import Ground
@@ -118,6 +131,11 @@ async def test_an_agent_brings_its_own_queue_back(connect: Connect) -> None:
         ("taskloom.reports", "goal.submitted"),
         ("taskloom.reports", "plan.cancel_requested"),
         ("taskloom.signals", "system.shutdown"),
+        ("taskloom.signals", "order.sim_worker_001"),
+        ("taskloom.signals", "keeper.echo"),
+        ("", OTHERS_WORK),
+        ("", OWN_WORK),
+        ("", "taskloom.reports"),
     ],
 )
 async def test_an_agent_may_not_say(connect: Connect, exchange: str, key: str) -> None:
@@ -148,6 +166,36 @@ async def take_the_work_of_others(agent: AbstractChannel) -> None:
     await own.bind("taskloom.work", "#.execution.sim.normal")
 
 
+async def empty_the_queue_of_others(agent: AbstractChannel) -> None:
+    await (await agent.get_queue(OTHERS_WORK, ensure=False)).purge()
+
+
+async def delete_the_queue_of_others(agent: AbstractChannel) -> None:
+    await agent.queue_delete(OTHERS_WORK)
+
+
+async def delete_the_exchange_of_all_work(agent: AbstractChannel) -> None:
+    await agent.exchange_delete("taskloom.work")
+
+
+async def make_an_exchange(agent: AbstractChannel) -> None:
+    await agent.declare_exchange("taskloom.mine", "topic", durable=True)
+
+
+async def listen_to_events(agent: AbstractChannel) -> None:
+    own = await agent.get_queue(OWN_WORK, ensure=False)
+    await own.bind("taskloom.events", "#")
+
+
+async def listen_to_what_agents_have_in_hand(agent: AbstractChannel) -> None:
+    own = await agent.get_queue(OWN_WORK, ensure=False)
+    await own.bind("taskloom.signals", "agent.heartbeat")
+
+
+async def read_reports(agent: AbstractChannel) -> None:
+    await (await agent.get_queue("taskloom.reports", ensure=False)).get(fail=False)
+
+
 async def keep_a_queue_of_its_own(agent: AbstractChannel) -> None:
     await agent.declare_queue(exclusive=True)
 
@@ -157,6 +205,13 @@ async def keep_a_queue_of_its_own(agent: AbstractChannel) -> None:
     "deed",
     [
         read_the_work_of_others,
+        empty_the_queue_of_others,
+        delete_the_queue_of_others,
+        delete_the_exchange_of_all_work,
+        make_an_exchange,
+        listen_to_events,
+        listen_to_what_agents_have_in_hand,
+        read_reports,
         delete_the_dead_letters,
         take_the_work_of_others,
         keep_a_queue_of_its_own,
@@ -173,6 +228,58 @@ async def test_an_agent_may_not(
 
 
 @pytest.mark.node
+async def test_nobody_speaks_under_the_name_of_another(connect: Connect) -> None:
+    reports = await (await connect(AGENT)).get_exchange("taskloom.reports", ensure=False)
+    forged = aio_pika.Message(b"{}", user_id="agent.execution.sim")
+    with pytest.raises(aiormq.exceptions.ChannelPreconditionFailed):
+        await reports.publish(forged, routing_key="task.completed")
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+async def test_a_copy_arrives_under_the_key_that_was_checked(connect: Connect, header: str) -> None:
+    """Before RabbitMQ 4 the copies of a message pass the check of its key."""
+    coordinator, agent = await connect("coordinator"), await connect(AGENT)
+    ear = await coordinator.declare_queue(exclusive=True)
+    await ear.bind("taskloom.signals", "order.#")
+    reports = await coordinator.get_queue("taskloom.reports", ensure=False)
+    await reports.purge()
+    for exchange, key, other in (
+        ("taskloom.signals", "agent.heartbeat", "order.sim_worker_001"),
+        ("taskloom.reports", "task.started", "goal.submitted"),
+    ):
+        target = await agent.get_exchange(exchange, ensure=False)
+        copied = aio_pika.Message(b"{}", headers={header: [other]})
+        try:
+            await target.publish(copied, routing_key=key, mandatory=False)
+        except aiormq.exceptions.ChannelAccessRefused:
+            agent = await connect(AGENT)  # RabbitMQ 4 refuses it
+            continue
+        queue = ear if exchange == "taskloom.signals" else reports
+        arrived = await queue.get(timeout=10)
+        assert arrived is not None
+        assert arrived.routing_key == key
+
+
+@pytest.mark.node
+async def test_agents_of_a_type_open_no_more_than_they_may(node: PrivateRabbitMQ) -> None:
+    rights = [agent_rights("execution", "CROWD", most=1)]
+    passwords = {rights[0].user: DEVELOPMENT}
+    wanted = written(definitions(rights, passwords)).encode()
+    call(node.management_url, "POST", "definitions", wanted)
+    url = url_of(node, rights[0].user)
+    open_ = [await aio_pika.connect(url) for _ in range(rights[0].limits["max-connections"])]
+    with pytest.raises(aiormq.exceptions.AMQPError):
+        await aio_pika.connect(url)
+    channels = [await open_[0].channel() for _ in range(rights[0].limits["max-channels"])]
+    with pytest.raises(aiormq.exceptions.AMQPError):
+        await open_[1].channel()
+    assert len(channels) == 16
+    for connection in open_:
+        await connection.close()
+
+
+@pytest.mark.node
 @pytest.mark.parametrize("user", ["projector", "api"])
 async def test_a_reader_listens_to_events_and_writes_none(connect: Connect, user: str) -> None:
     reader = await connect(user)
@@ -181,6 +288,35 @@ async def test_a_reader_listens_to_events_and_writes_none(connect: Connect, user
     await reader.declare_exchange("taskloom.signals", "topic", durable=True)  # as ``listen`` does
     with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
         await say(reader, "taskloom.events", "task.completed")
+
+
+def test_the_file_is_what_the_rights_say() -> None:
+    assert DEFINITIONS.read_text() == written(for_development())
+
+
+def test_fresh_definitions_have_passwords_of_their_own_and_are_not_overwritten(
+    tmp_path: Path,
+) -> None:
+    command = ["rabbitmq", "definitions", str(tmp_path / "secret"), "--agent", "execution.shouter"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    secret = tmp_path / "secret"
+    found = json.loads((secret / "definitions.json").read_text())
+    lines = (secret / "passwords.env").read_text().splitlines()
+    passwords = dict(line.split("=", 1) for line in lines)
+    assert len(set(passwords.values())) == len(found["users"]) == 6
+    assert found["users"][-1]["name"] == "agent.execution.shouter"
+    stored = found["users"][-1]["password_hash"]
+    password = passwords["TASKLOOM_AMQP_PASSWORD_AGENT_EXECUTION_SHOUTER"]
+    assert hashed(password, base64.b64decode(stored)[:4]) == stored
+    assert {path.stat().st_mode & 0o777 for path in secret.iterdir()} == {0o600}
+    assert isinstance(CliRunner().invoke(app, command).exception, Conflict)
+
+
+@pytest.mark.parametrize("name", ["cad", "execution.", "execution.C AD", "planning.é", ".CAD"])
+def test_a_name_that_means_no_type_of_agents_is_refused(name: str) -> None:
+    with pytest.raises(UnknownKind):
+        kind_of(name)
 
 
 def users() -> dict[str, str]:

@@ -22,6 +22,10 @@ Probe = Callable[[], Awaitable[Condition]]
 """Looks at something the system depends on. It answers within a second, and does not raise."""
 
 
+async def _none(_: str, __: str) -> str | None:
+    return None
+
+
 async def _anybody(_: Request) -> Caller:
     return Caller(subject="anonymous", role="admin", permissions=PERMISSIONS["admin"])
 
@@ -55,8 +59,14 @@ class Deps:
     identify: Callable[[Request], Awaitable[Caller]] = _anybody
     """Tells who asks."""
 
+    agent_token: Callable[[str, str], Awaitable[str | None]] = _none
+    """Issues a token to an agent that registers, by its id and type; None where it needs none."""
+
     depths: WorkDepths | None = None
     """Asks the broker what its queues hold; None where there is nobody to ask."""
+
+    heartbeat: timedelta = timedelta(seconds=0.3)
+    """How often an agent shows that it lives."""
 
     lease: timedelta = timedelta(seconds=1.2)
     """How long an agent may be silent before its attempts are lost."""

@@ -34,6 +34,13 @@ class NotAllowed(Refused):
         super().__init__(f"this needs the permission {permission}, which the caller does not have")
 
 
+class NotYours(NotAllowed):
+    """An agent speaks for another one."""
+
+    def __init__(self, caller: str, agent_id: str) -> None:
+        Refused.__init__(self, f"agent {caller} speaks for itself, not for {agent_id}")
+
+
 class UnknownEvent(NotFound):
     """No event has this position."""
 

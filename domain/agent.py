@@ -7,7 +7,7 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
-from domain.errors import UnknownAgent
+from domain.errors import OtherAgent, UnknownAgent
 from domain.values import AgentId, AgentType, JsonObject, Name, Role, Text, Value
 
 Lifecycle = Literal["initializing", "ready", "working", "recovering", "shutdown"]
@@ -51,7 +51,8 @@ class AgentDeregistered(Value):
     type: Literal["agent.deregistered"] = "agent.deregistered"
     agent_id: AgentId
     instance: Name | None = None
-    """The start that says goodbye; a later one is not meant. None means whichever it is."""
+    """The start that is meant, and no later one. In a report None means whichever it is; the record
+    says which it was."""
 
     reason: Text = ""
 
@@ -80,11 +81,10 @@ def decide(agent: Agent | None, report: AgentReport, now: datetime) -> Sequence[
 
     Raises:
         UnknownAgent: The agent never registered.
+        OtherAgent: An agent of another type or role is registered with the id.
     """
     if isinstance(report, AgentRegistered):
-        if agent is not None and agent.is_registered and agent.registration == report:
-            return []
-        return [report]
+        return _register(agent, report)
     if agent is None:
         raise UnknownAgent(report.agent_id)
     match report:
@@ -93,10 +93,21 @@ def decide(agent: Agent | None, report: AgentReport, now: datetime) -> Sequence[
                 return []
             return [report]
         case AgentDeregistered(instance=instance):
-            is_another = instance is not None and instance != agent.registration.instance
-            return [] if is_another or not agent.is_registered else [report]
+            current = agent.registration.instance
+            if not agent.is_registered or instance not in (None, current):
+                return []
+            return [report.model_copy(update={"instance": current})]
         case _:
             assert_never(report)
+
+
+def _register(agent: Agent | None, report: AgentRegistered) -> Sequence[AgentEvent]:
+    if agent is None or not agent.is_registered:
+        return [report]
+    known = agent.registration
+    if (known.agent_type, known.role) != (report.agent_type, report.role):
+        raise OtherAgent(report.agent_id, f"{known.agent_type}, {known.role}")
+    return [] if known == report else [report]
 
 
 def evolve(agent: Agent | None, event: AgentEvent) -> Agent:

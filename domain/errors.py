@@ -91,6 +91,17 @@ class UnknownAgent(NotFound):
         super().__init__(f"no agent {agent_id} has registered; report agent.registered first")
 
 
+class OtherAgent(Conflict):
+    """An agent of another kind has registered with this id."""
+
+    code = "other-agent"
+
+    def __init__(self, agent_id: str, kind: str) -> None:
+        super().__init__(
+            f"agent {agent_id} is registered as {kind}; deregister it, or choose another id"
+        )
+
+
 class PlanNotReady(Conflict):
     """An execution was asked of a plan that has no task graph, or is over; or another graph."""
 

@@ -58,6 +58,7 @@ async def run(settings: Settings) -> None:
             version=version("taskloom"),
             started_at=clock.now(),
             depths=_Depths(connecting),
+            heartbeat=timedelta(seconds=settings.agents.heartbeat),
             lease=timedelta(seconds=settings.agents.lease),
             probes={
                 "message_bus": _bus_probe(connecting),

@@ -11,7 +11,7 @@ from domain.agent import (
     agent_stream,
     evolve,
 )
-from domain.errors import UnknownAgent
+from domain.errors import OtherAgent, UnknownAgent
 from tests.support.scenario import given
 
 HELLO = AgentRegistered(agent_id="ann", agent_type="CAD", instance="ann-1")
@@ -64,7 +64,16 @@ def test_the_goodbye_of_an_earlier_start_does_not_mean_this_one() -> None:
 
 def test_somebody_may_say_goodbye_for_whichever_start_it_is() -> None:
     anyone = AgentDeregistered(agent_id="ann")
-    given(HELLO, AGAIN).when(anyone).then(anyone)
+    given(HELLO, AGAIN).when(anyone).then(anyone.model_copy(update={"instance": "ann-2"}))
+
+
+@pytest.mark.parametrize("other", [{"agent_type": "SIM"}, {"role": "planning"}])
+def test_an_id_stands_for_one_kind_of_agent_as_long_as_it_is_registered(
+    other: dict[str, str],
+) -> None:
+    stranger = AGAIN.model_copy(update=other)
+    given(HELLO).when(stranger).then_refused(OtherAgent, "ann", "CAD, execution")
+    given(HELLO, GOODBYE).when(stranger).then(stranger)
 
 
 def test_an_agent_that_left_is_offline() -> None:

@@ -1,0 +1,160 @@
+"""Agents come and go: they register, agree how to speak, and are deregistered."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from pydantic import BaseModel, Field
+
+from api.access import May
+from api.deps import Deps, Ports
+from api.durations import Moment
+from api.errors import NotYours
+from api.reading import POSITION, snapshot
+from bus.protocol import Offer, Terms, agree
+from bus.recorder import Outcome
+from domain.agent import AgentDeregistered, AgentRegistered, Capacity
+from domain.deciders import stream_of
+from domain.errors import TooHeavy
+from domain.identity import Caller
+from domain.policies import AnyReport
+from domain.recorded import Report, derived_id
+from domain.values import AgentId, AgentType, JsonObject, Name, Role, Value
+from domain.weights import weight
+from projections.agents import AGENTS, read_agent
+
+router = APIRouter(prefix="/agents", tags=["agents"])
+
+LARGEST_METADATA = 64 * 1024
+"""Bytes of JSON that an agent may say of itself."""
+
+_Key = Annotated[
+    str | None, Header(min_length=1, max_length=200, description="Asked twice, done once.")
+]
+
+
+class RegistrationRequest(Value):
+    """What an agent is."""
+
+    agent_id: AgentId
+    agent_type: AgentType
+    role: Role = "execution"
+    capabilities: Annotated[tuple[Name, ...], Field(max_length=200)] = ()
+    capacity: Capacity = Capacity()
+    metadata: JsonObject = Field(default_factory=dict)
+    """Whatever else is to be shown of it. ``actions``: what it can be asked, where it says so."""
+
+    instance: Name | None = None
+    """Which start of it this is, as its heartbeats say; left out, each registration is another."""
+
+    protocol: Offer = Offer()
+    """How it can speak."""
+
+
+class RegisteredAnswer(BaseModel):
+    """An agent is registered."""
+
+    agent_id: str
+    status: str = "registered"
+    registered_at: Moment
+    token: str | None
+    """What it identifies itself by from now on; null where agents need none."""
+
+    agent_type: str
+    role: Role
+    instance: str
+    """Which start of it is registered: its heartbeats have to say the same."""
+
+    protocol: Terms
+
+
+class DeregisteredAnswer(BaseModel):
+    """An agent is not registered any more."""
+
+    agent_id: str
+    status: str = "deregistered"
+    message: str
+
+
+@router.post("/register", status_code=201)
+async def register_agent(
+    asked: RegistrationRequest,
+    ports: Ports,
+    response: Response,
+    caller: Annotated[Caller, Depends(May("agent:register"))],
+    idempotency_key: _Key = None,
+) -> RegisteredAnswer:
+    """Register an agent, and agree with it how to speak over AMQP."""
+    if caller.role == "agent" and caller.subject != asked.agent_id:
+        raise NotYours(caller.subject, asked.agent_id)
+    if (has := weight(asked.metadata)) > LARGEST_METADATA:
+        raise TooHeavy("the metadata is too much", has, LARGEST_METADATA)
+    terms = agree(
+        asked.protocol,
+        asked.agent_id,
+        asked.agent_type,
+        asked.role,
+        heartbeat=ports.heartbeat.total_seconds(),
+        lease=ports.lease.total_seconds(),
+    )
+    named = f"{caller.actor}/{idempotency_key}" if idempotency_key else ports.new_id()
+    start = derived_id(named, asked.agent_id)
+    instance = asked.instance or start
+    registered = AgentRegistered(
+        agent_id=asked.agent_id,
+        agent_type=asked.agent_type,
+        role=asked.role,
+        capabilities=asked.capabilities,
+        capacity=asked.capacity,
+        metadata=asked.metadata,
+        instance=instance,
+    )
+    outcome = await _say(ports, registered, caller, report_id=derived_id(start, registered.type))
+    if outcome.events:
+        registered_at, position = outcome.events[0].at, outcome.position
+    else:  # it was registered before, as it is
+        async with snapshot(ports, AGENTS) as read:
+            known = await read_agent(read.connection, asked.agent_id)
+        registered_at = known.row.registered_at if known else ports.clock.now()
+        position = read.position
+    response.headers["Location"] = f"/api/v1/agents/{asked.agent_id}"
+    response.headers[POSITION] = str(position)
+    return RegisteredAnswer(
+        agent_id=asked.agent_id,
+        registered_at=registered_at,
+        token=await ports.agent_token(asked.agent_id, asked.agent_type),
+        agent_type=asked.agent_type,
+        role=asked.role,
+        instance=instance,
+        protocol=terms,
+    )
+
+
+@router.delete("/{agent_id}")
+async def deregister_agent(
+    agent_id: Annotated[AgentId, Path()],
+    ports: Ports,
+    response: Response,
+    caller: Annotated[Caller, Depends(May("agent:manage"))],
+    reason: Annotated[str, Query(max_length=500, description="Why, for the record.")] = "",
+) -> DeregisteredAnswer:
+    """Deregister an agent: it is told to take no more work, and has to register again to do so."""
+    goodbye = AgentDeregistered(agent_id=agent_id, reason=reason)
+    outcome = await _say(ports, goodbye, caller, report_id=derived_id(ports.new_id(), agent_id))
+    message = "Agent was not registered any more"
+    if outcome.events:
+        message = "Agent deregistered successfully"
+        response.headers[POSITION] = str(outcome.position)
+    return DeregisteredAnswer(agent_id=agent_id, message=message)
+
+
+async def _say(ports: Deps, body: AnyReport, caller: Caller, *, report_id: str) -> Outcome:
+    return await ports.record(
+        Report(
+            id=report_id,
+            stream=stream_of(body),
+            body=body,
+            said_at=ports.clock.now(),
+            actor=caller.actor,
+            correlation_id=report_id,
+        )
+    )

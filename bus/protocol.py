@@ -1,0 +1,108 @@
+"""What an agent in any language has to know to take part, and what both sides choose of it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, TypeVar
+
+from pydantic import Field
+
+from bus.envelope import CONTENT_TYPE
+from bus.orders import order_key
+from bus.signals import HEARTBEAT
+from bus.strict_json import MAX_BYTES
+from bus.topology import EVENTS, REPORTS, SIGNALS, WORK, work_queues
+from domain.errors import Refused
+from domain.values import AgentId, AgentType, Name, Role, Value
+
+T = TypeVar("T", int, str)
+
+VERSIONS: Final[Sequence[int]] = (1,)
+"""The versions of the protocol that are spoken here, the preferred one first."""
+
+ENCODINGS: Final[Sequence[str]] = ("identity",)
+"""The content encodings that reports may have, the preferred one first."""
+
+Version = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class NothingInCommon(Refused):
+    """An agent speaks in no way that is understood here."""
+
+    code = "nothing-in-common"
+
+
+class Offer(Value):
+    """How an agent can speak."""
+
+    versions: Annotated[tuple[Version, ...], Field(min_length=1, max_length=100)] = (1,)
+    encodings: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] = ("identity",)
+
+
+class Terms(Value):
+    """How an agent and the system speak with each other over AMQP."""
+
+    version: int
+    encoding: str
+    content_type: str = CONTENT_TYPE
+    """Of reports and events: CloudEvents 1.0 in JSON."""
+
+    max_message_bytes: int = MAX_BYTES
+    heartbeat_seconds: float
+    """A heartbeat at least as often."""
+
+    lease_seconds: float
+    """Who is silent for longer has lost what it had in hand."""
+
+    reports_exchange: str = REPORTS
+    """Say here what happened, under its type."""
+
+    signals_exchange: str = SIGNALS
+    heartbeat_key: str = HEARTBEAT
+    """Send heartbeats to ``signals_exchange`` under this key."""
+
+    order_key: str
+    """Hear on ``signals_exchange`` under this key what to let go of."""
+
+    events_exchange: str = EVENTS
+    """Follow here what was recorded, by its type."""
+
+    work_exchange: str = WORK
+    work_queues: tuple[str, ...]
+    """Take work from these, the more urgent first."""
+
+
+def agree(
+    offer: Offer,
+    agent_id: AgentId,
+    agent_type: AgentType,
+    role: Role,
+    *,
+    heartbeat: float,
+    lease: float,
+) -> Terms:
+    """Return how both speak, as we prefer it among what the agent offers.
+
+    Raises:
+        NothingInCommon: Nothing of what it offers is understood here.
+    """
+    return Terms(
+        version=_chosen("version", VERSIONS, offer.versions),
+        encoding=_chosen("encoding", ENCODINGS, offer.encodings),
+        heartbeat_seconds=heartbeat,
+        lease_seconds=lease,
+        order_key=order_key(agent_id),
+        work_queues=tuple(queue.name for queue in work_queues(role, agent_type)),
+    )
+
+
+def _chosen(what: str, ours: Sequence[T], theirs: Sequence[T]) -> T:
+    for each in ours:
+        if each in theirs:
+            return each
+    raise NothingInCommon(
+        f"no {what} of the protocol is common: the agent offers {_listed(theirs)};"
+        f" here {_listed(ours)} is understood"
+    )
+
+
+def _listed(names: Sequence[object]) -> str:
+    return ", ".join(map(str, names[:10]))

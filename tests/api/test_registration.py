@@ -1,0 +1,170 @@
+"""Agents come and go over HTTP."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from domain.agent import AgentDeregistered, AgentRegistered
+from domain.identity import PERMISSIONS, Caller
+from tests.api.conftest import System
+
+# As DOC0 has it, 3.1.
+REQUEST: dict[str, Any] = {
+    "agent_type": "CAD",
+    "agent_id": "cad_agent_002",
+    "capabilities": ["design", "modeling", "validation"],
+    "capacity": {"max_concurrent_tasks": 5, "max_queue_size": 20},
+    "metadata": {"version": "1.0.0", "llm_model": "gpt-4"},
+}
+
+
+async def register(system: System, *, key: str = "", **changes: Any) -> httpx2.Response:
+    headers = {"Idempotency-Key": key} if key else {}
+    return await system.http.post(
+        "/api/v1/agents/register", json=REQUEST | changes, headers=headers
+    )
+
+
+async def events_of(system: System, agent_id: str = "cad_agent_002") -> list[Any]:
+    recorded = await system.deps.streams.read(f"agent:{agent_id}")
+    return [(each.event, each.actor) for each in recorded]
+
+
+async def show(system: System, answer: httpx2.Response) -> dict[str, Any]:
+    params = {"min_position": answer.headers["taskloom-position"]}
+    shown = await system.http.get("/api/v1/agents/cad_agent_002", params=params)
+    assert shown.status_code == 200, shown.text
+    return dict(shown.json())
+
+
+async def test_an_agent_registers_as_doc0_has_it(system: System) -> None:
+    answer = await register(system)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == "/api/v1/agents/cad_agent_002"
+    told = answer.json()
+    assert (told["agent_id"], told["status"]) == ("cad_agent_002", "registered")
+    assert told["token"] is None
+    shown = await show(system, answer)
+    assert shown["registered_at"] == told["registered_at"]
+    assert (shown["type"], shown["role"]) == ("CAD", "execution")
+    assert shown["capabilities"] == REQUEST["capabilities"]
+    assert shown["metadata"] == REQUEST["metadata"]
+    assert shown["capacity"]["max_concurrent_tasks"] == 5
+    ((event, actor),) = await events_of(system)
+    assert isinstance(event, AgentRegistered)
+    assert (event.instance, actor) == (told["instance"], "users/anonymous")
+
+
+async def test_it_hears_how_to_speak(system: System) -> None:
+    offer = {"versions": [7, 1], "encodings": ["zstd", "identity"]}
+    terms = (await register(system, role="planning", protocol=offer)).json()["protocol"]
+    assert (terms["version"], terms["encoding"]) == (1, "identity")
+    assert terms["content_type"] == "application/cloudevents+json"
+    assert terms["max_message_bytes"] == 1024 * 1024
+    assert terms["lease_seconds"] > terms["heartbeat_seconds"] > 0
+    assert terms["reports_exchange"] == "taskloom.reports"
+    assert terms["order_key"] == "order.cad_agent_002"
+    assert terms["work_queues"][0] == "taskloom.work.planning.cad.critical"
+    assert len(terms["work_queues"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("offer", "names"),
+    [({"versions": [2, 3]}, "2, 3"), ({"encodings": ["brotli"]}, "brotli")],
+)
+async def test_where_nothing_is_common_it_is_not_registered(
+    system: System, offer: dict[str, Any], names: str
+) -> None:
+    answer = await register(system, protocol=offer)
+    assert (answer.status_code, answer.json()["code"]) == (422, "nothing-in-common")
+    assert names in answer.json()["detail"]
+    assert await events_of(system) == []
+
+
+async def test_an_id_belongs_to_one_kind_of_agent_while_it_is_registered(system: System) -> None:
+    await register(system)
+    for other in ({"agent_type": "SIM"}, {"role": "planning"}):
+        answer = await register(system, **other)
+        assert (answer.status_code, answer.json()["code"]) == (409, "other-agent")
+    await system.http.delete("/api/v1/agents/cad_agent_002")
+    assert (await register(system, agent_type="SIM")).status_code == 201
+
+
+async def test_asked_twice_with_a_key_it_is_registered_once(system: System) -> None:
+    first = await register(system, key="k")
+    await show(system, first)
+    again = await register(system, key="k")
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert len(await events_of(system)) == 1
+    assert (await register(system)).json()["instance"] != first.json()["instance"]
+
+
+async def test_the_instance_may_be_chosen_by_who_registers(system: System) -> None:
+    assert (await register(system, instance="start-7")).json()["instance"] == "start-7"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"agent_id": "no spaces"},
+        {"agent_type": "cad"},
+        {"capacity": {"max_concurrent_tasks": 0}},
+        {"role": "boss"},
+        {"capabilities": ["x"] * 201},
+        {"metadata": {"x": "y" * 70_000}},
+        {"protocol": {"versions": []}},
+        {"instance": ""},
+        {"unknown": 1},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+async def test_what_is_wrong_goes_no_further(
+    front: httpx2.AsyncClient, wrong: dict[str, Any]
+) -> None:
+    answer = await front.post("/api/v1/agents/register", json=REQUEST | wrong)
+    assert answer.status_code == 422
+    assert answer.json()["code"] in ("invalid", "too-heavy")
+
+
+async def test_a_token_is_issued_by_who_can(system: System) -> None:
+    async def issue(agent_id: str, agent_type: str) -> str:
+        return f"token of {agent_id}, {agent_type}"
+
+    object.__setattr__(system.deps, "agent_token", issue)
+    assert (await register(system)).json()["token"] == "token of cad_agent_002, CAD"
+
+
+async def test_an_agent_registers_itself_and_nobody_else(system: System) -> None:
+    async def identify(_: object) -> Caller:
+        return Caller(subject="cad_agent_002", role="agent", permissions=PERMISSIONS["agent"])
+
+    object.__setattr__(system.deps, "identify", identify)
+    assert (await register(system)).status_code == 201
+    assert (await events_of(system))[0][1] == "agents/cad_agent_002"
+    other = await register(system, agent_id="cad_agent_003")
+    assert (other.status_code, other.json()["code"]) == (403, "not-allowed")
+    gone = await system.http.delete("/api/v1/agents/cad_agent_002")
+    assert (gone.status_code, gone.json()["code"]) == (403, "not-allowed")
+
+
+async def test_an_agent_is_deregistered_once(system: System) -> None:
+    registered = (await register(system)).json()
+    gone = await system.http.delete("/api/v1/agents/cad_agent_002", params={"reason": "old"})
+    assert gone.status_code == 200
+    assert gone.json() == {
+        "agent_id": "cad_agent_002",
+        "status": "deregistered",
+        "message": "Agent deregistered successfully",
+    }
+    shown = await show(system, gone)
+    assert (shown["status"], shown["health"]["reason"]) == ("inactive", "old")
+    event, actor = (await events_of(system))[-1]
+    assert isinstance(event, AgentDeregistered)
+    assert (event.instance, actor) == (registered["instance"], "users/anonymous")
+
+    again = await system.http.delete("/api/v1/agents/cad_agent_002")
+    assert (again.status_code, again.json()["status"]) == (200, "deregistered")
+    assert len(await events_of(system)) == 2
+    nobody = await system.http.delete("/api/v1/agents/nobody")
+    assert (nobody.status_code, nobody.json()["code"]) == (404, "unknown-agent")

@@ -14,12 +14,19 @@ from domain.identity import Action, Caller, Permission
 OPEN: Final = frozenset({"/livez", "/readyz"})
 """Paths that anybody may ask for; they tell nothing about anybody."""
 
-
-async def _identified(request: Request) -> Caller:
-    return await deps_of(request).identify(request)
+_KNOWN: Final = "taskloom.caller"
 
 
-_Identified = Annotated[Caller, Depends(_identified)]
+async def caller_of(request: Request) -> Caller:
+    """Return who asks; a request is looked at once, however many want to know."""
+    known = request.scope.get(_KNOWN)
+    if not isinstance(known, Caller):
+        known = await deps_of(request).identify(request)
+        request.scope[_KNOWN] = known
+    return known
+
+
+Identified = Annotated[Caller, Depends(caller_of)]
 
 
 class May:
@@ -28,7 +35,7 @@ class May:
     def __init__(self, permission: Permission | Action) -> None:
         self.permission = permission
 
-    def __call__(self, caller: _Identified) -> Caller:
+    def __call__(self, caller: Identified) -> Caller:
         """Return the caller.
 
         Raises:

@@ -1,6 +1,8 @@
 """The API as one ASGI app, made of ports: no settings, no servers, no global state."""
 
 from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
 
 from api import (
     agents,
@@ -26,8 +28,28 @@ from api.bodies import StrictBodies
 from api.deps import Deps
 from api.headers import SaneHeads
 from api.problems import PROBLEMS, answer_problems
+from api.rates import RateLimits
+from api.reading import POSITION
+from api.requests import REQUEST_ID, NamedRequests
 
 PREFIX = "/api/v1"
+LEAST_COMPRESSED = 1024
+"""Answers of so many bytes are compressed for those who understand it; streams of events never."""
+
+_ASKED = ("Idempotency-Key", "If-Match", "If-None-Match", "X-API-Key", REQUEST_ID)
+_TOLD = (
+    "Deprecation",
+    "ETag",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "Sunset",
+    POSITION,
+    REQUEST_ID,
+)
+"""What pages of other origins may read of our headers."""
 
 
 def create_app(deps: Deps) -> FastAPI:
@@ -72,6 +94,24 @@ def create_app(deps: Deps) -> FastAPI:
     app.include_router(api)
     app.include_router(status.probes)
     answer_problems(app)
-    app.add_middleware(StrictBodies)
-    app.add_middleware(SaneHeads)
+    _surround(app, deps)
     return app
+
+
+def _surround(app: FastAPI, deps: Deps) -> None:
+    """Let requests pass through what all of them share; what is added last sees them first."""
+    app.add_middleware(StrictBodies)
+    app.add_middleware(RateLimits, deps=deps)
+    app.add_middleware(GZipMiddleware, minimum_size=LEAST_COMPRESSED, compresslevel=5)
+    if deps.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=deps.origins,
+            allow_credentials="*" not in deps.origins,
+            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", *_ASKED),
+            expose_headers=_TOLD,
+            max_age=600,
+        )
+    app.add_middleware(SaneHeads)
+    app.add_middleware(NamedRequests, deps=deps)

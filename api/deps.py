@@ -1,6 +1,6 @@
 """What the API needs of the world; its composition root gives it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, cast
@@ -67,6 +67,12 @@ class Deps:
 
     heartbeat: timedelta = timedelta(seconds=0.3)
     """How often an agent shows that it lives."""
+
+    rates: Mapping[str, str] = field(default_factory=dict[str, str])
+    """How often one may ask, by role and for ``nobody``: ``100/minute``, or ``unlimited``."""
+
+    origins: Sequence[str] = ()
+    """Web pages of which origins may ask."""
 
     lease: timedelta = timedelta(seconds=1.2)
     """How long an agent may be silent before its attempts are lost."""

@@ -1,6 +1,7 @@
 """Every refusal and failure in one form: problem details, RFC 9457."""
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +20,9 @@ from domain.errors import Conflict, NotFound, Refused, TaskloomError, Unavailabl
 log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
+"""The name of the request that is being answered."""
+
 RETRY_AFTER = 1
 """Seconds after which the same request may succeed."""
 
@@ -34,6 +38,7 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "code": {**_TEXT, "description": "Stable; README.md lists all."},
         "detail": _TEXT,
+        "request_id": {**_TEXT, "description": "How our logs name the request."},
         "errors": {
             "description": "Where fields are wrong.",
             "type": "array",
@@ -83,7 +88,12 @@ def status_of(error: TaskloomError) -> HTTPStatus:
 
 
 def problem(
-    status: HTTPStatus | int, code: str, detail: str, *, errors: Sequence[Any] = ()
+    status: HTTPStatus | int,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[Any] = (),
+    **more: str | int,
 ) -> Response:
     """Return an answer that says what was wrong."""
     status = HTTPStatus(status)
@@ -93,7 +103,10 @@ def problem(
         "status": status.value,
         "code": code,
         "detail": detail,
+        **more,
     }
+    if request := REQUEST.get():
+        content["request_id"] = request
     if errors:
         content["errors"] = list(errors)
     headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else None
@@ -113,7 +126,6 @@ def answer_problems(app: FastAPI) -> None:
     for silent in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
         app.add_exception_handler(silent, _silent)
     app.add_exception_handler(psycopg.errors.UndefinedTable, _missing)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _ours(request: Request, error: Exception) -> Response:
@@ -163,8 +175,9 @@ async def _missing(request: Request, error: Exception) -> Response:
     return problem_of(ViewsMissing())
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("api.unexpected", path=request.url.path, exc_info=error)
+def unexpected(path: str, error: Exception) -> Response:
+    """Return the answer to a request that we have failed, and write down how."""
+    log.error("api.unexpected", path=path, exc_info=error)
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "unexpected",

@@ -6,13 +6,19 @@ on in parts: no other package imports it.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agents.llm.choices import Choices
 from domain.circuits import Fuse
 from domain.health import Limits
+
+Rate = Annotated[str, Field(pattern=r"^(unlimited|[1-9]\d{0,8}/(second|minute|hour|day))$")]
+"""So many requests in a time, as ``100/minute``, or ``unlimited``."""
+
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 
 class _Part(BaseModel):
@@ -48,6 +54,25 @@ class Broker(_Part):
     """Where it listens; empty starts the embedded broker."""
 
 
+class Rates(_Part):
+    """How often one may ask, by role."""
+
+    user: Rate = "100/minute"
+    """A person's requests."""
+
+    admin: Rate = "unlimited"
+    """Those of who runs this."""
+
+    system: Rate = "6000/minute"
+    """Another service's."""
+
+    agent: Rate = "6000/minute"
+    """An agent's."""
+
+    nobody: Rate = "60/minute"
+    """Those of an address that does not say who asks."""
+
+
 class Http(_Part):
     """The API."""
 
@@ -56,6 +81,15 @@ class Http(_Part):
 
     port: int = Field(default=8000, ge=0, le=65_535)
     """The port it binds; 0 takes a free one."""
+
+    rates: Rates = Rates()
+    """How often one may ask, by role; each process counts for itself."""
+
+    origins: tuple[Origin, ...] = ()
+    """Origins whose web pages may ask: ``["https://console.example"]``."""
+
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    """Networks of proxies whose word for a client's address is taken."""
 
 
 class Agents(_Part):

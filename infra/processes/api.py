@@ -60,6 +60,8 @@ async def run(settings: Settings) -> None:
             depths=_Depths(connecting),
             heartbeat=timedelta(seconds=settings.agents.heartbeat),
             lease=timedelta(seconds=settings.agents.lease),
+            rates=settings.http.rates.model_dump(),
+            origins=settings.http.origins,
             probes={
                 "message_bus": _bus_probe(connecting),
                 "agent_coordinator": _lead_probe(store),
@@ -84,7 +86,8 @@ def served(app: FastAPI, http: Http) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(http.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in http.trusted_proxies],
         timeout_keep_alive=5,
         limit_concurrency=1_000,
         h11_max_incomplete_event_size=64 * 1024,

@@ -27,6 +27,7 @@ from api import (
 from api.bodies import StrictBodies
 from api.deps import Deps
 from api.headers import SaneHeads
+from api.idempotency import Idempotency
 from api.problems import PROBLEMS, answer_problems
 from api.rates import RateLimits
 from api.reading import POSITION
@@ -100,6 +101,8 @@ def create_app(deps: Deps) -> FastAPI:
 
 def _surround(app: FastAPI, deps: Deps) -> None:
     """Let requests pass through what all of them share; what is added last sees them first."""
+    if deps.keys is not None:
+        app.add_middleware(Idempotency, keys=deps.keys)
     app.add_middleware(StrictBodies)
     app.add_middleware(RateLimits, deps=deps)
     app.add_middleware(GZipMiddleware, minimum_size=LEAST_COMPRESSED, compresslevel=5)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Protocol, cast
 
 from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
@@ -28,6 +28,18 @@ async def _none(_: str, __: str) -> str | None:
 
 async def _anybody(_: Request) -> Caller:
     return Caller(subject="anonymous", role="admin", permissions=PERMISSIONS["admin"])
+
+
+class Keys(Protocol):
+    """Remembers what was asked with a key."""
+
+    async def claim(self, caller: str, key: str, fingerprint: bytes) -> bool | None:
+        """Take a key for a question: True for the first time, False again, None for another one."""
+        ...
+
+    async def release(self, caller: str, key: str) -> None:
+        """Forget a key whose question led to nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +79,9 @@ class Deps:
 
     heartbeat: timedelta = timedelta(seconds=0.3)
     """How often an agent shows that it lives."""
+
+    keys: Keys | None = None
+    """Remembers what was asked with idempotency keys; None where each route looks for itself."""
 
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often one may ask, by role and for ``nobody``: ``100/minute``, or ``unlimited``."""

@@ -1,6 +1,6 @@
 """What only the API refuses, or cannot do."""
 
-from domain.errors import NotFound, Refused, Unavailable
+from domain.errors import Conflict, NotFound, Refused, Unavailable
 from domain.identity import Action, Permission
 
 
@@ -23,6 +23,15 @@ class HeadTooLarge(Refused):
     """Path and headers of the request are too much."""
 
     code = "head-too-large"
+
+
+class KeyReused(Conflict):
+    """An idempotency key was used before, for something else."""
+
+    code = "idempotency-mismatch"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {key!r} was used for another request; take a new one")
 
 
 class NotAllowed(Refused):

@@ -30,6 +30,7 @@ from domain.leases import WorkKind
 from infra.migrations import pending
 from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Http, Settings
+from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
@@ -60,6 +61,7 @@ async def run(settings: Settings) -> None:
             depths=_Depths(connecting),
             heartbeat=timedelta(seconds=settings.agents.heartbeat),
             lease=timedelta(seconds=settings.agents.lease),
+            keys=AskedKeys(pool, patience=CONNECT),
             rates=settings.http.rates.model_dump(),
             origins=settings.http.origins,
             probes={

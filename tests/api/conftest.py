@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ from bus.recorder import Outcome, Recorder
 from domain.deciders import stream_of
 from domain.policies import AnyReport
 from domain.recorded import Report
+from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
@@ -81,6 +82,13 @@ def _client(app: FastAPI) -> httpx2.AsyncClient:
 
 @pytest.fixture
 async def system(database: str) -> AsyncIterator[System]:
+    async with running(database) as system:
+        yield system
+
+
+@asynccontextmanager
+async def running(database: str) -> AsyncIterator[System]:
+    """Run the system's loops and the API on a database, as long as the context lasts."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(PostgresStore(database))
@@ -118,6 +126,7 @@ async def system(database: str) -> AsyncIterator[System]:
             streams=store,
             letters=DeadLetterTable(pool),
             redrives=RedriveTable(pool),
+            keys=AskedKeys(pool),
             record=recorder.record,
             log=store.log(),
             head=head,

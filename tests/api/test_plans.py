@@ -188,7 +188,7 @@ async def test_a_goal_that_is_submitted_twice_is_one_plan(system: System) -> Non
     ):
         refused = await system.http.post("/api/v1/plans/create", json=other, headers=headers)
         assert refused.status_code == 409
-        assert refused.json()["type"] == "urn:taskloom:already-exists"
+        assert refused.json()["type"] == "urn:taskloom:idempotency-mismatch"
 
 
 async def test_plans_are_listed_page_by_page_the_newest_first(system: System) -> None:

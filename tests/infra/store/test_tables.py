@@ -11,6 +11,7 @@ from bus.signals import Heartbeat, decode_heartbeat
 from domain.leases import WorkKind
 from domain.run_events import TaskDispatched
 from infra.chaos.proxy import Proxy, proxied
+from infra.store.asked import AskedKeys
 from infra.store.attempts import OpenAttempts
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.parked import ParkedEvents
@@ -164,3 +165,18 @@ async def test_attempts_that_wait_are_counted_and_listed_by_when_they_are_due(
         (event,) = await attempts.work_of([again])
         assert event.event == dispatched
         assert event.position == again.position
+
+
+async def test_a_key_is_claimed_once_for_each_question_and_caller(database: str) -> None:
+    async with AsyncConnectionPool(database, open=False) as pool:
+        keys = AskedKeys(pool)
+        assert await keys.claim("users/ann", "k", b"1") is True
+        assert await keys.claim("users/ann", "k", b"1") is False
+        assert await keys.claim("users/ann", "k", b"2") is None
+        assert await keys.claim("users/bob", "k", b"2") is True
+        await keys.release("users/ann", "k")
+        assert await keys.claim("users/ann", "k", b"2") is True
+        async with pool.connection() as connection:
+            await connection.execute("update idempotency_keys set asked_at = '2000-01-01'")
+        assert await keys.claim("users/ann", "other", b"3") is True
+        assert await keys.claim("users/bob", "k", b"4") is True  # the old one is forgotten

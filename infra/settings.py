@@ -118,6 +118,23 @@ class Agents(_Part):
     """Seconds a stopping process gives to what it has under way."""
 
 
+class Audit(_Part):
+    """Seals over the log, and what is said of them outside of the database."""
+
+    checkpoints: Path | None = None
+    """Where signed checkpoints are appended; empty is ``audit/checkpoints.jsonl`` in the state
+    folder. Keep it where whoever has the database cannot reach it."""
+
+    key_file: Path | None = None
+    """The Ed25519 key in PEM that signs them; empty makes one in ``audit/`` in the state folder."""
+
+    every: PositiveInt = 1_000
+    """Events after which a checkpoint is due."""
+
+    seconds: PositiveFloat = 60.0
+    """Seconds after which a checkpoint is due, if anything was sealed since the last."""
+
+
 class Settings(BaseSettings):
     """All of them, from the environment and ``.env``."""
 
@@ -134,6 +151,7 @@ class Settings(BaseSettings):
     amqp: Broker = Broker()
     http: Http = Http()
     agents: Agents = Agents()
+    audit: Audit = Audit()
     health: Limits = Limits()
     """What is expected of an agent; ``TASKLOOM_HEALTH__FAULTS__DEGRADED`` is one of its bounds."""
 
@@ -158,6 +176,16 @@ class Settings(BaseSettings):
     fail_log: Path | None = None
     """Where each failure on purpose is written down."""
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where signed checkpoints are appended."""
+        return self.audit.checkpoints or self.state_dir / "audit" / "checkpoints.jsonl"
+
+    @property
+    def signing_key(self) -> Path:
+        """Where the key is that signs them."""
+        return self.audit.key_file or self.state_dir / "audit" / "signing.key"
+
 
 def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Return variables that set nothing for want of an underscore, with the names that would."""
@@ -166,6 +194,7 @@ def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
         "amqp": Broker,
         "http": Http,
         "agents": Agents,
+        "audit": Audit,
         "health": Limits,
         "breakers": Fuse,
         "llm": Choices,

@@ -9,6 +9,7 @@ import typer
 
 from infra.cli import (
     agent,
+    audit,
     chaos,
     config,
     db,
@@ -49,6 +50,7 @@ app.command()(replay.replay)
 app.add_typer(events.app, name="events")
 app.add_typer(projection.app, name="projection")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(audit.app, name="audit")
 app.command()(why.why)
 app.command()(doctor.doctor)
 app.add_typer(chaos.app, name="chaos")

@@ -43,6 +43,8 @@ from domain.errors import Unavailable
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.values import AgentType, Role
+from infra.audit.checkpoints import CheckpointFile
+from infra.audit.sealing import Sealer
 from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Settings
 from infra.store.attempts import OpenAttempts
@@ -202,6 +204,14 @@ async def _coordinate(ready: _Ready) -> None:
             patience=timedelta(seconds=settings.agents.replan_after),
         )
 
+        sealer = Sealer(
+            pool,
+            checkpoints=CheckpointFile(settings.checkpoints, settings.signing_key),
+            clock=SystemClock(),
+            every=settings.audit.every,
+            seconds=settings.audit.seconds,
+        )
+
         async def react(events: Sequence[Recorded[Event]]) -> None:
             breakers.note(events)
             await reactions(events)
@@ -226,6 +236,7 @@ async def _coordinate(ready: _Ready) -> None:
             replanner,
             breakers,
             ready.attempts(),
+            sealer,
             broker,
             ready.ears,
             *followers,

@@ -1,0 +1,1 @@
+"""Seals over the log: what makes it evident that somebody has tampered with it."""

@@ -6,11 +6,13 @@ from fastapi.middleware.gzip import GZipMiddleware
 
 from api import (
     agents,
+    analytics,
     breakers,
     dead_letters,
     events,
     executions,
     forecasts,
+    metrics,
     pictures,
     plans,
     registration,
@@ -89,6 +91,8 @@ def create_app(deps: Deps) -> FastAPI:
         breakers,
         dead_letters,
         events,
+        metrics,
+        analytics,
         status,
     ):
         api.include_router(part.router)

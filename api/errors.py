@@ -50,6 +50,15 @@ class NotYours(NotAllowed):
         Refused.__init__(self, f"agent {caller} speaks for itself, not for {agent_id}")
 
 
+class UnknownAgentType(NotFound):
+    """No agent of the type has ever registered."""
+
+    code = "unknown-agent-type"
+
+    def __init__(self, agent_type: str) -> None:
+        super().__init__(f"no agent of type {agent_type} has ever registered")
+
+
 class UnknownEvent(NotFound):
     """No event has this position."""
 

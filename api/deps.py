@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Protocol, cast
 from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
+from bus.asking import Asks
 from bus.depths import WorkDepths
 from bus.letters import Letters
 from bus.ports import Clock, Log, Store
@@ -73,6 +74,9 @@ class Deps:
 
     agent_token: Callable[[str, str], Awaitable[str | None]] = _none
     """Issues a token to an agent that registers, by its id and type; None where it needs none."""
+
+    asks: Asks | None = None
+    """Asks agents over the broker; None where there is nobody to ask."""
 
     depths: WorkDepths | None = None
     """Asks the broker what its queues hold; None where there is nobody to ask."""

@@ -59,6 +59,18 @@ class UnknownAgentType(NotFound):
         super().__init__(f"no agent of type {agent_type} has ever registered")
 
 
+class AgentBusy(Unavailable):
+    """The agent has no place free for what it is asked."""
+
+    code = "agent-busy"
+
+
+class UnknownAction(Refused):
+    """The agent has no such action."""
+
+    code = "unknown-action"
+
+
 class UnknownEvent(NotFound):
     """No event has this position."""
 

@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api.errors import BadHead, DatabaseSilent, HeadTooLarge, NotAllowed, ViewsMissing
+from bus.asking import AgentTimeout
 from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
 from domain.errors import Conflict, NotFound, Refused, TaskloomError, Unavailable
 
@@ -81,6 +82,8 @@ def status_of(error: TaskloomError) -> HTTPStatus:
             return HTTPStatus.BAD_REQUEST
         case Refused():
             return HTTPStatus.UNPROCESSABLE_ENTITY
+        case AgentTimeout():
+            return HTTPStatus.GATEWAY_TIMEOUT
         case Unavailable():
             return HTTPStatus.SERVICE_UNAVAILABLE
         case _:

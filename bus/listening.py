@@ -15,6 +15,7 @@ from aio_pika import RobustConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from bus.lost import LOST, telling_loss
+from bus.together import end
 from bus.topology import SIGNALS
 
 log = structlog.get_logger(__name__)
@@ -25,32 +26,59 @@ Arrive: TypeAlias = Callable[[bytes], None]
 
 
 async def listen_to(
-    heard: Mapping[str, Arrive], *, connection: RobustConnection, queue: str = ""
-) -> None:
+    heard: Mapping[str, Arrive],
+    *,
+    connection: RobustConnection,
+    queue: str = "",
+    source: str = SIGNALS,
+) -> "Listener":
     """Hear every signal under some keys from now on, until the connection is closed for good.
+
+    ``source`` is the exchange where they are said.
 
     ``queue`` is what the name of the queue begins with, for who may use no other. Who gives one
     may not make the exchange either, and waits until somebody else has.
     """
-    listener = _Listener(connection, heard, queue=queue)
+    listener = Listener(connection, heard, queue=queue, source=source)
     with suppress(*LOST), telling_loss():
         await listener.look_after()
-    keeping = asyncio.create_task(listener.keep_listening(), name="signals")
-    asyncio.ensure_future(connection.closed()).add_done_callback(lambda _: keeping.cancel())
+    listener.keeping = asyncio.create_task(listener.keep_listening(), name="signals")
+    asyncio.ensure_future(connection.closed()).add_done_callback(
+        lambda _: listener.keeping and listener.keeping.cancel()
+    )
+    return listener
 
 
-class _Listener:
+class Listener:
+    """A queue that is kept for as long as somebody listens."""
+
     def __init__(
-        self, connection: RobustConnection, heard: Mapping[str, Arrive], *, queue: str
+        self,
+        connection: RobustConnection,
+        heard: Mapping[str, Arrive],
+        *,
+        queue: str,
+        source: str,
     ) -> None:
+        self._source = source
         self._connection = connection
         self._heard = heard
         self._prefix = queue
         self._channel: AbstractChannel | None = None
         self._queue = ""
         self._disturbed = asyncio.Event()
+        self.keeping: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        """Hear no more: the queue goes, and what is said from now on goes nowhere."""
+        if self.keeping is not None:
+            await end((self.keeping,))
+        if self._channel is not None:
+            with suppress(*LOST), telling_loss():
+                await self._channel.close()
 
     async def keep_listening(self) -> None:
+        """Look after the queue again and again."""
         while True:
             # Not wait_for: in Python 3.11 it forgets a cancellation that comes with the event.
             with suppress(TimeoutError):
@@ -66,12 +94,13 @@ class _Listener:
                 self._disturbed.set()
 
     async def look_after(self) -> None:
+        """Make sure that the queue is there, and bound."""
         if self._channel is None or self._channel.is_closed:
             self._channel = await self._open()
         if not self._prefix:
-            await self._channel.exchange_declare(SIGNALS, exchange_type="topic", durable=True)
+            await self._channel.exchange_declare(self._source, exchange_type="topic", durable=True)
         for key in self._heard:
-            await self._channel.queue_bind(self._queue, SIGNALS, key)
+            await self._channel.queue_bind(self._queue, self._source, key)
 
     async def _open(self) -> AbstractChannel:
         await self._connection.ready()

@@ -1,7 +1,8 @@
-"""Orders: signals to one agent about an attempt that it has in hand.
+"""Orders: signals to one agent about an attempt that it has in hand, or about itself.
 
 ``task.grant`` entitles it to the external effect of the attempt, because its claim is recorded;
-``task.stop`` tells it to let go, because the attempt is over. They travel on ``taskloom.signals``
+``task.stop`` tells it to let go, because the attempt is over. ``agent.stop`` tells it to take no
+more work, because somebody has deregistered it. They travel on ``taskloom.signals``
 under ``order.<agent id>``. One that is missed is given again: whoever hears the agent name the
 attempt in its heartbeats sees that it has not got it.
 """
@@ -9,9 +10,11 @@ attempt in its heartbeats sees that it has not got it.
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
+from bus.envelope import agent_actor
 from bus.messages import Message
 from bus.signals import read_signal
 from bus.topology import SIGNALS
+from domain.agent import AgentDeregistered
 from domain.policies import Event
 from domain.recorded import Recorded, derived_id
 from domain.run_events import TaskCancelled, TaskLost, TaskStarted, TaskTimedOut
@@ -38,8 +41,20 @@ class TaskGrant(Value):
     """Which start of the agent may; None where the claim did not say."""
 
 
-Order: TypeAlias = TaskStop | TaskGrant
-_ORDERS: Final[Mapping[str, type[Order]]] = {"task.stop": TaskStop, "task.grant": TaskGrant}
+class AgentStop(Value):
+    """The agent is to take no more work, and to finish what it has."""
+
+    type: Literal["agent.stop"] = "agent.stop"
+    instance: Name
+    """Which start of the agent: a later one has registered again."""
+
+
+Order: TypeAlias = TaskStop | TaskGrant | AgentStop
+_ORDERS: Final[Mapping[str, type[Order]]] = {
+    "task.stop": TaskStop,
+    "task.grant": TaskGrant,
+    "agent.stop": AgentStop,
+}
 
 
 def order_key(agent_id: AgentId) -> str:
@@ -91,6 +106,10 @@ def orders_of(recorded: Recorded[Event]) -> list[Message]:
             | TaskTimedOut(agent_id=str() as agent_id)
         ) as event:
             order = TaskStop(run_id=event.run_id, task_id=event.task_id, epoch=event.epoch)
+        case AgentDeregistered(agent_id=agent_id, instance=str() as instance) if (
+            recorded.actor != agent_actor(agent_id)  # who says goodbye itself knows
+        ):
+            order = AgentStop(instance=instance)
         case _:
             return []
     return [encode_order(order, agent_id, message_id=derived_id(recorded.id, "order"))]

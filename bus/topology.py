@@ -1,9 +1,9 @@
 """Every exchange and queue of the system as data, and the rules by which none can lose a message.
 
 ``declare`` makes the broker what the data says; repeating it changes nothing. The only queues that
-are not here are those of the listeners to ``taskloom.signals`` and of live subscribers to
-``taskloom.events``: exclusive queues that vanish with their connection, because what they miss they
-can read from a view.
+are not here are those of the listeners to ``taskloom.signals``, of agents that hear requests
+(``requests.py``), and of live subscribers to ``taskloom.events``: exclusive queues that vanish with
+their connection, because what they miss they can read from a view, or nobody waits for it any more.
 """
 
 from collections.abc import Iterable, Mapping
@@ -76,7 +76,10 @@ class Topology:
 EXCHANGES = (
     Exchange(name=EVENTS, purpose="recorded events, by their type; written by the relay only"),
     Exchange(name=REPORTS, purpose="what agents and other systems say happened, by its type"),
-    Exchange(name=WORK, purpose="tasks for agents: `<role>.<type>.<lane>`"),
+    Exchange(
+        name=WORK,
+        purpose="tasks for agents: `<role>.<type>.<lane>`; requests to one: `agent.#`",
+    ),
     Exchange(name=RETRY, purpose="tasks that wait: `<n>s.<role>.<type>.<lane>`"),
     Exchange(name=SIGNALS, purpose="heartbeats, progress and broadcasts; missing one is harmless"),
     Exchange(name=DEAD, purpose="what nobody could accept, under its original key"),

@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from aiormq.exceptions import AMQPConnectionError, ChannelAccessRefused, ChannelInvalidStateError
@@ -17,6 +19,7 @@ from faststream.rabbit import (
 )
 
 from agents.agent import Agent
+from agents.kit.answering import Answering
 from agents.kit.body import ProcessBody
 from agents.kit.carrier import Carrier
 from agents.kit.dependencies import Dependencies
@@ -25,14 +28,15 @@ from agents.kit.lanes import Lanes
 from agents.kit.pulse import Pulse
 from agents.kit.reporter import Reporter
 from bus.connect import CONNECT_TIMEOUT, connect, reconnect_interval, with_heartbeat
-from bus.listening import listen_to
+from bus.listening import Listener, listen_to
 from bus.lost import insist, telling_loss
-from bus.orders import decode_order, order_key, order_queue
+from bus.orders import AgentStop, decode_order, order_key, order_queue
 from bus.ports import Clock, SystemClock
 from bus.publishing import Publisher
 from bus.refusals import Unreadable
+from bus.requests import request_key, request_queue
 from bus.together import end
-from bus.topology import declare_work
+from bus.topology import WORK, declare_work
 from domain.agent import AgentDeregistered, AgentRegistered, Capacity
 
 log = structlog.get_logger(__name__)
@@ -84,14 +88,20 @@ async def run_until(
 ) -> None:
     """Run an agent until an event is set, then finish what is in hand."""
     identity = identify(agent, agent_id)
+    dismissed = asyncio.Event()
     stopped = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
-            app = build(agent, identity=identity, url=url, options=options or Options())
+            duty = _Duty(agent, identity, url, options or Options(), SystemClock(), dismissed)
+            app = duty.application()
             try:
                 await _start(app, stopped)
                 log.info("agent.ready", agent=identity.agent_id, instance=identity.instance)
-                await stopped
+                await _first_of(stopped, dismissed.wait())
+                if not stop.is_set():
+                    log.warning("agent.dismissed", agent=identity.agent_id)
+                    await duty.leave()
+                    await _first_of(stopped, duty.drain(None))
                 log.info("agent.stops", agent=identity.agent_id)
             except (AMQPConnectionError, ChannelInvalidStateError, ConnectionError) as error:
                 # The connection was lost while the subscribers were made: that is nobody's fault.
@@ -99,8 +109,19 @@ async def run_until(
                 await asyncio.sleep(reconnect_interval())
             finally:
                 await app.stop()
+            if dismissed.is_set():
+                await stopped  # whoever ends us may start us again: we do not come back ourselves
     finally:
         await end((stopped,))
+
+
+async def _first_of(stopped: asyncio.Task[bool], other: Coroutine[Any, Any, object]) -> None:
+    """Wait for one of two things; the other one is given up unless it is the end."""
+    waiting = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait((stopped, waiting), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end((waiting,))
 
 
 async def _start(app: FastStream, stopped: asyncio.Task[bool]) -> None:
@@ -118,25 +139,19 @@ async def _start(app: FastStream, stopped: asyncio.Task[bool]) -> None:
         await end((starting,))
 
 
-def build(agent: Agent, *, identity: Identity, url: str, options: Options) -> FastStream:
-    """Return the application; starting it starts the agent."""
-    duty = _Duty(agent, identity, url, options, SystemClock())
-    return FastStream(
-        duty.broker,
-        logger=None,
-        on_startup=[duty.begin],
-        after_startup=[duty.subscribe, duty.register_soon],
-        on_shutdown=[duty.take_no_more],
-        after_shutdown=[duty.end],
-    )
-
-
 class _Duty:
     """What surrounds the subscribers, from the first connection to the goodbye."""
 
     def __init__(
-        self, agent: Agent, identity: Identity, url: str, options: Options, clock: Clock
+        self,
+        agent: Agent,
+        identity: Identity,
+        url: str,
+        options: Options,
+        clock: Clock,
+        dismissed: asyncio.Event,
     ) -> None:
+        self._dismissed = dismissed
         self._agent = agent
         self._identity = identity
         self._url = url
@@ -160,10 +175,23 @@ class _Duty:
         self._reporter: Reporter | None = None
         self._pulse: Pulse | None = None
         self._lanes: Lanes | None = None
+        self._answering: Answering | None = None
+        self._requests: Listener | None = None
         self._registering: set[asyncio.Task[None]] = set()
         self._registrations = 0
         self._is_registered = False
         self._may_declare = True
+
+    def application(self) -> FastStream:
+        """Return the application; starting it starts the agent."""
+        return FastStream(
+            self.broker,
+            logger=None,
+            on_startup=[self.begin],
+            after_startup=[self.subscribe, self.register_soon],
+            on_shutdown=[self.take_no_more],
+            after_shutdown=[self.end],
+        )
 
     async def begin(self) -> None:
         """Connect for publishing, and make sure that our queues are there."""
@@ -183,13 +211,17 @@ class _Duty:
         await insist(restore)
         publisher = await self._open.enter_async_context(Publisher(connection))
         self._reporter = Reporter(publisher, identity, restore=restore, clock=self._clock)
+        dependencies = Dependencies(self._agent.fuses, clock=self._clock)
         self._carrier = Carrier(
             self._agent,
             identity,
             self._reporter,
             concurrency=self._concurrency,
             patience=options.patience,
-            dependencies=Dependencies(self._agent.fuses, clock=self._clock),
+            dependencies=dependencies,
+        )
+        self._answering = Answering(
+            self._agent, identity, publisher, gate=self._carrier.gate, dependencies=dependencies
         )
         self._lanes = Lanes(
             self.broker,
@@ -200,10 +232,17 @@ class _Duty:
             is_backup=options.is_backup,
             may_declare=self._may_declare,
         )
+        named = (identity.role, identity.agent_type, identity.agent_id)
         await listen_to(
             {order_key(identity.agent_id): self._obey},
             connection=connection,
-            queue=order_queue(identity.role, identity.agent_type, identity.agent_id),
+            queue=order_queue(*named),
+        )
+        self._requests = await listen_to(
+            {request_key(*named): self._answering.hear},
+            connection=connection,
+            queue=request_queue(*named),
+            source=WORK,
         )
         self._pulse = await self._open.enter_async_context(
             Pulse(
@@ -224,12 +263,18 @@ class _Duty:
     def _obey(self, raw: bytes) -> None:
         assert self._carrier is not None  # noqa: S101 # it is there before anybody listens
         try:
-            self._carrier.obey(decode_order(raw))
+            order = decode_order(raw)
         except Unreadable as refusal:
             log.warning("order.unreadable", code=refusal.code, why=str(refusal))
+            return
+        self._carrier.obey(order)
+        if isinstance(order, AgentStop) and order.instance == self._identity.instance:
+            self._dismissed.set()
 
     async def register_soon(self) -> None:
-        """Introduce the agent, now or when the broker is back."""
+        """Introduce the agent, now or when the broker is back, unless it was dismissed."""
+        if self._dismissed.is_set():
+            return
         registering = asyncio.create_task(self._register(), name="registering")
         self._registering.add(registering)
         registering.add_done_callback(self._registering.discard)
@@ -239,15 +284,28 @@ class _Duty:
         if self._carrier is not None and self._pulse is not None:
             self._carrier.gate.close()
             self._pulse.say_goodbye()
-        if self._lanes is not None:
-            await self._lanes.close()
+        requests, self._requests = self._requests, None
+        if requests is not None:
+            await requests.stop()
+        lanes, self._lanes = self._lanes, None
+        if lanes is not None:
+            await lanes.close()
+
+    async def leave(self) -> None:
+        """Take no more; what was taken and has not begun goes back now."""
+        await self.take_no_more()
+        await self.broker.stop()
+
+    async def drain(self, grace: float | None) -> None:
+        """Wait so many seconds for what runs, or for all of it."""
+        if self._carrier is not None and self._answering is not None:
+            await asyncio.gather(self._carrier.drain(grace), self._answering.drain(grace))
 
     async def end(self) -> None:
         """Finish what runs, say goodbye and disconnect."""
         for registering in tuple(self._registering):
             registering.cancel()
-        if self._carrier is not None:
-            await self._carrier.drain(self._options.grace)
+        await self.drain(self._options.grace)
         if self._registrations:  # who never introduced itself is missed by nobody
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE):

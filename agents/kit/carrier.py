@@ -17,7 +17,7 @@ from bus.dead_letters import Origin
 from bus.envelope import decode_recorded
 from bus.failpoints import reach
 from bus.messages import Message
-from bus.orders import Order
+from bus.orders import AgentStop, Order
 from bus.ports import SystemClock, Taken
 from bus.signals import HeldTask
 from domain.errors import Refused
@@ -117,6 +117,8 @@ class Carrier:
 
     def obey(self, order: Order) -> None:
         """Do what is ordered of an attempt, if it is in hand."""
+        if isinstance(order, AgentStop):
+            return
         held = self._held.get((order.run_id, order.task_id, order.epoch))
         if held is None:
             return
@@ -127,8 +129,8 @@ class Carrier:
         else:
             held.stop()
 
-    async def drain(self, grace: float) -> None:
-        """Wait so many seconds for what runs, and leave the rest to its lease."""
+    async def drain(self, grace: float | None) -> None:
+        """Wait so many seconds for what runs, or for all of it, and leave the rest to its lease."""
         if not self._running:
             return
         _, late = await asyncio.wait(self._running, timeout=grace)

@@ -24,7 +24,7 @@ End = TypeVar("End", TaskCompleted | TaskFailed, TaskStopped)
 def completed(task: TaskDispatched, agent_id: str, result: object) -> TaskCompleted | TaskFailed:
     """Return the report of a result, or of a failure when it is none that others can read."""
     try:
-        readable = _readable(result)
+        understood = readable(result)
     except CannotBeDone as refusal:
         return failed(task, agent_id, refusal)
     return TaskCompleted(
@@ -32,22 +32,20 @@ def completed(task: TaskDispatched, agent_id: str, result: object) -> TaskComple
         task_id=task.task_id,
         epoch=task.epoch,
         agent_id=agent_id,
-        result=readable,
+        result=understood,
     )
 
 
 def failed(task: TaskDispatched, agent_id: str, error: BaseException) -> TaskFailed:
     """Return the report of a failure; its class says whether another attempt can help."""
-    error_class, reason = _classified(error)
+    error_class, reason = classified(error)
     return TaskFailed(
         run_id=task.run_id,
         task_id=task.task_id,
         epoch=task.epoch,
         agent_id=agent_id,
         error_class=error_class,
-        reason=reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        .encode(errors="replace")
-        .decode()[:_LONGEST_REASON],
+        reason=reason,
     )
 
 
@@ -56,7 +54,14 @@ def with_calls(body: End, calls: Sequence[ModelCall]) -> End:
     return body.model_copy(update={"calls": told(calls)}) if calls else body
 
 
-def _classified(error: BaseException) -> tuple[ErrorClass, str]:
+def classified(error: BaseException) -> tuple[ErrorClass, str]:
+    """Return whether another attempt can help, and why it failed, in words that can be sent."""
+    error_class, reason = _class_of(error)
+    sendable = reason.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    return error_class, sendable[:_LONGEST_REASON]
+
+
+def _class_of(error: BaseException) -> tuple[ErrorClass, str]:
     match error:
         case CannotBeDone():
             return "validation", str(error)
@@ -66,17 +71,22 @@ def _classified(error: BaseException) -> tuple[ErrorClass, str]:
             return "transient", f"{type(error).__name__}: {error}"
 
 
-def _readable(result: object) -> JsonObject:
+def readable(result: object) -> JsonObject:
+    """Return a result as everybody reads it.
+
+    Raises:
+        CannotBeDone: It is none that others can read.
+    """
     if not isinstance(result, dict):
         raise CannotBeDone(f"the result is a {type(result).__name__}; it has to be an object")
     try:
         raw = json.dumps(
             result, allow_nan=False, ensure_ascii=False, separators=(",", ":")
         ).encode()
-        readable = loads_strict(raw, max_bytes=LARGEST_RESULT)
+        understood = loads_strict(raw, max_bytes=LARGEST_RESULT)
     except (TypeError, ValueError, RecursionError) as error:
         raise CannotBeDone(f"the result is not JSON: {error}") from error
     except Unreadable as refusal:
         raise CannotBeDone(f"the result cannot be sent: {refusal}") from refusal
-    assert isinstance(readable, dict)  # noqa: S101 # it was one
-    return readable
+    assert isinstance(understood, dict)  # noqa: S101 # it was one
+    return understood

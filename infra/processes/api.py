@@ -28,6 +28,7 @@ from bus.together import end
 from domain.errors import Unavailable
 from domain.leases import WorkKind
 from infra.migrations import pending
+from infra.processes.asking import AsksSoon
 from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Http, Settings
 from infra.store.asked import AskedKeys
@@ -45,6 +46,7 @@ async def run(settings: Settings) -> None:
         url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
         connecting = asyncio.create_task(connect(url, name="api.probe"))
         stack.push_async_callback(_close, connecting)
+        asks = await stack.enter_async_context(AsksSoon(url))
         recorder = Recorder(store, clock)
         deps = Deps(
             views=pool,
@@ -58,6 +60,7 @@ async def run(settings: Settings) -> None:
             new_id=lambda: str(uuid7()),
             version=version("taskloom"),
             started_at=clock.now(),
+            asks=asks,
             depths=_Depths(connecting),
             heartbeat=timedelta(seconds=settings.agents.heartbeat),
             lease=timedelta(seconds=settings.agents.lease),

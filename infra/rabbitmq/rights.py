@@ -64,8 +64,9 @@ SERVICES: Final[Sequence[Rights]] = (
     Rights(
         user="api",
         configure=rf"^(taskloom\.signals|{_EAR})$",
-        write=rf"^(taskloom\.(reports|signals)|{_EAR})$",
+        write=rf"^(taskloom\.(reports|signals|work)|{_EAR})$",
         read=rf"^(taskloom\.(events|signals)|{_EAR})$",
+        topics={"taskloom.work": (r"^agent\.", _NOTHING)},
     ),
 )
 
@@ -78,16 +79,17 @@ def agent_rights(role: Role, agent_type: AgentType, *, most: int = MOST_AGENTS) 
     kind = rf"{role}\.{agent_type.lower()}"
     work = rf"taskloom\.work\.{kind}\.{_ANY_LANE}"
     orders = rf"taskloom\.signals\.{kind}\..+"
+    own = rf"{work}|taskloom\.work\.{kind}\.agent\..+|{orders}"
     return Rights(
         user=user_of(role, agent_type),
-        configure=f"^({work}|{orders})$",
-        write=rf"^(taskloom\.(reports|signals|dead)|{work}|{orders})$",
-        read=rf"^(taskloom\.(work|signals)|{work}|{orders})$",
+        configure=f"^({own})$",
+        write=rf"^(taskloom\.(reports|signals|dead)|{own})$",
+        read=rf"^(taskloom\.(work|signals)|{own})$",
         topics={
             "taskloom.reports": (r"^(task|agent)\.", _NOTHING),
             "taskloom.signals": (r"^agent\.", r"^order\."),
             "taskloom.dead": (rf"^([0-9]+s\.)?{kind}\.{_ANY_LANE}$", _NOTHING),
-            "taskloom.work": (_NOTHING, rf"^#\.{kind}\.{_ANY_LANE}$"),
+            "taskloom.work": (_NOTHING, rf"^(#\.{kind}\.{_ANY_LANE}|agent\.{kind}\.[^#*]+)$"),
         },
         limits={"max-connections": most * _CONNECTIONS, "max-channels": most * _CHANNELS},
     )

@@ -9,7 +9,7 @@ import httpx2
 from api import app as apps
 from api import errors as api_errors
 from api.problems import status_of
-from bus import letters, refusals
+from bus import asking, letters, refusals
 from domain import errors
 from domain.errors import TaskloomError
 
@@ -42,10 +42,10 @@ async def test_a_path_that_is_not_there_is_told_where_to_look(front: httpx2.Asyn
 def test_every_refusal_has_its_place_in_the_table() -> None:
     rows = re.findall(r"^\| (\d{3}) \| (.+) \|$", README, re.MULTILINE)
     listed = {code: int(status) for status, codes in rows for code in re.findall("`(.+?)`", codes)}
-    for module in (errors, api_errors, letters):
+    for module in (errors, api_errors, letters, asking):
         for name, kind in vars(module).items():
             if isinstance(kind, type) and issubclass(kind, TaskloomError):
-                if kind is TaskloomError:
+                if kind is TaskloomError or kind.__module__ != module.__name__:
                     continue
                 assert kind.code in listed, name
                 assert status_of(_empty(kind)) == HTTPStatus(listed[kind.code]), name

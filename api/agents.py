@@ -9,13 +9,15 @@ from pydantic import BaseModel
 
 from api.deps import Ports
 from api.durations import Moment, human_or_none
+from api.past import AsOf
 from api.reading import Reading
-from domain.agent import Health, Lifecycle
+from domain.agent import Health, Lifecycle, agent_stream
 from domain.errors import UnknownAgent
 from domain.values import AgentId, AgentType, JsonObject, Role
-from projections.agents import AGENTS, Present, Status, list_agents, read_agent
+from projections.agents import AGENTS, Present, Status, list_agents, read_agent, without_heartbeat
 from projections.degraded import Cause, Degraded, list_degraded
 from projections.presence import tasks_of
+from projections.timeline import TIMELINE, runs_of_agent
 
 router = APIRouter(prefix="/agents", tags=["agents"])
 
@@ -135,14 +137,23 @@ async def show_agents(
 
 @router.get("/{agent_id}")
 async def show_agent(
-    agent_id: Annotated[AgentId, Path()], views: Reading, ports: Ports
+    agent_id: Annotated[AgentId, Path()], views: Reading, ports: Ports, past: AsOf
 ) -> AgentAnswer:
-    """Show one agent."""
-    async with views.snapshot(AGENTS) as read:
+    """Show one agent, now or as of a moment."""
+    now = ports.clock.now()
+    stream = agent_stream(agent_id)
+    async with views.snapshot(AGENTS, TIMELINE) as read:
         agent = await read_agent(read.connection, agent_id)
+        runs = await runs_of_agent(read.connection, agent_id) if past else ()
+    if agent is not None and past is not None:
+        row = (await past.rows(stream, *runs, agent_id=agent_id)).one(AGENTS)
+        agent = without_heartbeat(row) if row else None
+        now = past.moment if isinstance(past.moment, datetime) else row.updated_at if row else now
     if agent is None:
         raise UnknownAgent(agent_id)
-    row, presence, uptime = agent.row, agent.presence, _uptime(agent, ports.clock.now())
+    if past is None:
+        await views.tell_version(stream)
+    row, presence, uptime = agent.row, agent.presence, _uptime(agent, now)
     ended = row.tasks_completed + row.tasks_failed
     average = row.completed_seconds / row.tasks_completed if row.tasks_completed else None
     return AgentAnswer(

@@ -33,8 +33,9 @@ from api.headers import SaneHeads
 from api.idempotency import Idempotency
 from api.problems import PROBLEMS, answer_problems
 from api.rates import RateLimits
-from api.reading import POSITION
+from api.reading import POSITION, VERSION
 from api.requests import REQUEST_ID, NamedRequests
+from api.tags import Tags
 
 PREFIX = "/api/v1"
 LEAST_COMPRESSED = 1024
@@ -51,6 +52,7 @@ _TOLD = (
     "Retry-After",
     "Sunset",
     POSITION,
+    VERSION,
     REQUEST_ID,
 )
 """What pages of other origins may read of our headers."""
@@ -107,6 +109,7 @@ def create_app(deps: Deps) -> FastAPI:
 
 def _surround(app: FastAPI, deps: Deps) -> None:
     """Let requests pass through what all of them share; what is added last sees them first."""
+    app.add_middleware(Tags)
     if deps.keys is not None:
         app.add_middleware(Idempotency, keys=deps.keys)
     app.add_middleware(StrictBodies)

@@ -31,6 +31,14 @@ async def _anybody(_: Request) -> Caller:
     return Caller(subject="anonymous", role="admin", permissions=PERMISSIONS["admin"])
 
 
+class Streams(Store, Protocol):
+    """The log stream by stream, and how long each stream is."""
+
+    async def version(self, stream: str, *, until: int | None = None) -> int:
+        """Return how many events a stream has, or had at a position."""
+        ...
+
+
 class Keys(Protocol):
     """Remembers what was asked with a key."""
 
@@ -55,7 +63,7 @@ class Deps:
     head: Callable[[], Awaitable[int]]
     """Tells the position of the last event."""
 
-    streams: Store
+    streams: Streams
     """The log stream by stream: what dead letters are rehearsed against."""
 
     letters: Letters

@@ -13,6 +13,33 @@ class BadCursor(Refused):
         super().__init__("the cursor is not one of ours; take next_cursor of the page before")
 
 
+class BadTag(Refused):
+    """What a command was to depend on is no entity tag."""
+
+    code = "bad-tag"
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"If-Match is one ETag of ours, or a version in quotes, not {tag[:60]!r}")
+
+
+class BadMoment(Refused):
+    """The moment that was asked about is none."""
+
+    code = "bad-moment"
+
+    def __init__(self, moment: str) -> None:
+        super().__init__(f"{moment} is neither a position nor a time")
+
+
+class MomentAhead(Refused):
+    """The moment that was asked about has not come yet."""
+
+    code = "in-the-future"
+
+    def __init__(self) -> None:
+        super().__init__("the moment that was asked about has not come yet")
+
+
 class BadHead(Refused):
     """Two servers would understand the head of the request differently."""
 

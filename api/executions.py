@@ -23,6 +23,7 @@ from api.execution_answers import (
     summary_of,
 )
 from api.execution_requests import ExecutionRequest
+from api.past import AsOf, Past
 from api.plans import ACTOR, require_plan
 from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
 from domain.errors import UnknownRun
@@ -144,12 +145,22 @@ async def show_executions(
 
 
 @router.get("/{execution_id}")
-async def show_execution(execution_id: _Id, views: Reading, ports: Ports) -> ExecutionAnswer:
-    """Show how far an execution is."""
+async def show_execution(
+    execution_id: _Id, views: Reading, ports: Ports, past: AsOf
+) -> ExecutionAnswer:
+    """Show how far an execution is, or was at a moment."""
+    now = ports.clock.now()
     async with views.snapshot(EXECUTIONS, TASKS) as read:
         row = await _require(read, execution_id)
-        started = await read_started(read.connection, execution_id, limit=MOST_CURRENT)
-        current = await _current(read, started)
+        if past is None:
+            started = await read_started(read.connection, execution_id, limit=MOST_CURRENT)
+            current = await _current(read, started)
+    if past is None:
+        await views.tell_version(execution_id)
+    else:
+        row, started = await run_then(past, execution_id)
+        current = [_shown_as_current(task) for task in started]
+        now = past.moment if isinstance(past.moment, datetime) else row.updated_at
     return ExecutionAnswer(
         execution_id=row.run_id,
         plan_id=row.plan_id,
@@ -177,7 +188,7 @@ async def show_execution(execution_id: _Id, views: Reading, ports: Ports) -> Exe
                 "cancelled": row.cancelled,
             },
         ),
-        metrics=metrics_of(row, ports.clock.now()),
+        metrics=metrics_of(row, now),
     )
 
 
@@ -237,13 +248,31 @@ async def _current(read: Snapshot, rows: Sequence[TaskRow]) -> Sequence[CurrentT
         for task in tasks_of(presence)
     }
     return [
-        CurrentTask(
-            task_id=row.task_id,
-            agent=row.agent_type,
-            agent_id=row.agent_id,
-            progress=progress.get((row.run_id, row.task_id, row.epoch)),
-            started_at=row.started_at,
-            epoch=row.epoch,
-        )
-        for row in rows
+        _shown_as_current(row, progress.get((row.run_id, row.task_id, row.epoch))) for row in rows
     ]
+
+
+def _shown_as_current(row: TaskRow, progress: float | None = None) -> CurrentTask:
+    return CurrentTask(
+        task_id=row.task_id,
+        agent=row.agent_type,
+        agent_id=row.agent_id,
+        progress=progress,
+        started_at=row.started_at,
+        epoch=row.epoch,
+    )
+
+
+async def run_then(past: Past, run_id: str) -> tuple[ExecutionRow, Sequence[TaskRow]]:
+    """Return a run as it was, and the tasks that agents had in hand, the longest first.
+
+    Raises:
+        UnknownRun: There was none yet.
+    """
+    rows = await past.rows(run_id)
+    row = rows.one(EXECUTIONS)
+    if row is None:
+        raise UnknownRun(run_id)
+    started = [task for task in rows.of(TASKS) if task.status == "started"]
+    started.sort(key=lambda task: (task.started_at or row.started_at, task.task_id))
+    return row, started[:MOST_CURRENT]

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from api.deps import Deps, Ports
 from api.durations import human_or_none, parse_duration
 from api.graphs import drawing_of, task_graph_of
+from api.past import AsOf
 from api.plan_answers import (
     PICTURES,
     GraphAnswer,
@@ -22,7 +23,9 @@ from api.plan_answers import (
     rounded,
     summary_of,
 )
+from api.plan_past import plan_then
 from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
+from api.tags import IfMatch
 from bus.failpoints import reach
 from domain.errors import Unavailable, UnknownPlan
 from domain.estimates import Effort
@@ -150,15 +153,21 @@ async def show_plans(
 
 
 @router.get("/{plan_id}")
-async def show_plan(plan_id: Id, views: Reading) -> PlanAnswer:
-    """Show one plan with its graph."""
+async def show_plan(plan_id: Id, views: Reading, past: AsOf) -> PlanAnswer:
+    """Show one plan with its graph, now or as of a moment."""
     async with views.snapshot(PLANS, GRAPHS, FINDINGS, TASKS, AGENTS) as read:
         row = await require_plan(read, plan_id)
-        tasks = await read_graph(read.connection, plan_id)
-        conflicts, missing = await read_findings(read.connection, plan_id)
-        is_over = row.status in ("completed", "cancelled")
-        unserved = () if is_over else await read_unserved(read.connection, tasks)
-        stands = await _statuses(read, row)
+        if past is None:
+            tasks = await read_graph(read.connection, plan_id)
+            conflicts, missing = await read_findings(read.connection, plan_id)
+            is_over = row.status in ("completed", "cancelled")
+            unserved = () if is_over else await read_unserved(read.connection, tasks)
+            stands = await _statuses(read, row)
+    if past is None:
+        await views.tell_version(plan_id)
+    else:
+        row, tasks, conflicts, missing, stands = await plan_then(past, plan_id)
+        unserved = ()
     return PlanAnswer(
         plan_id=row.plan_id,
         goal=row.goal,
@@ -207,6 +216,7 @@ async def cancel_plan(
     ports: Ports,
     response: Response,
     reason: Annotated[str, Query(max_length=500, description="Why, for the record.")] = "",
+    at_version: IfMatch = None,
 ) -> PlanCancelledAnswer:
     """Cancel a plan and the run that is under way; what has ended already stays as it is."""
     report_id = derived_id(plan_id, f"plan.cancel_requested/{ports.new_id()}")
@@ -218,6 +228,7 @@ async def cancel_plan(
             said_at=ports.clock.now(),
             actor=ACTOR,
             correlation_id=report_id,
+            at_version=at_version,
         )
     )
     if outcome.events:

@@ -16,7 +16,14 @@ from starlette.exceptions import HTTPException
 from api.errors import BadHead, DatabaseSilent, HeadTooLarge, NotAllowed, ViewsMissing
 from bus.asking import AgentTimeout
 from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
-from domain.errors import Conflict, NotFound, Refused, TaskloomError, Unavailable
+from domain.errors import (
+    Conflict,
+    NotFound,
+    Refused,
+    StreamMovedOn,
+    TaskloomError,
+    Unavailable,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +75,8 @@ def status_of(error: TaskloomError) -> HTTPStatus:
     match error:
         case NotFound():
             return HTTPStatus.NOT_FOUND
+        case StreamMovedOn():
+            return HTTPStatus.PRECONDITION_FAILED
         case Conflict():
             return HTTPStatus.CONFLICT
         case TooLarge():
@@ -118,6 +127,9 @@ def problem(
 
 def problem_of(error: TaskloomError) -> Response:
     """Return the answer that an error becomes."""
+    if isinstance(error, StreamMovedOn):
+        status = HTTPStatus.PRECONDITION_FAILED
+        return problem(status, error.code, str(error), current_version=error.version)
     return problem(status_of(error), error.code, str(error))
 
 

@@ -20,6 +20,9 @@ from projections.view import AnyView
 POSITION = "Taskloom-Position"
 """The header that tells the position an answer reflects."""
 
+VERSION = "Taskloom-Version"
+"""The header that tells the version of the stream behind an answer; ``ETag`` begins with it."""
+
 PATIENCE = 5.0
 """Seconds that a reader waits for a position at most."""
 
@@ -78,6 +81,15 @@ class Reader:
     ports: Deps
     response: Response
     min_position: int | None
+
+    async def tell_version(self, stream: str) -> None:
+        """Tell at which version the stream behind an answer is, as far as the answer reflects it.
+
+        Where views lag, that is an earlier one: a command that relies on it is refused.
+        """
+        until = int(self.response.headers[POSITION])
+        version = await self.ports.streams.version(stream, until=until)
+        self.response.headers[VERSION] = str(version)
 
     @asynccontextmanager
     async def snapshot(self, *views: AnyView) -> AsyncGenerator[Snapshot]:

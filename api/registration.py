@@ -10,6 +10,7 @@ from api.deps import Deps, Ports
 from api.durations import Moment
 from api.errors import NotYours
 from api.reading import POSITION, snapshot
+from api.tags import IfMatch
 from bus.protocol import Offer, Terms, agree
 from bus.recorder import Outcome
 from domain.agent import AgentDeregistered, AgentRegistered, Capacity
@@ -136,10 +137,17 @@ async def deregister_agent(
     response: Response,
     caller: Annotated[Caller, Depends(May("agent:manage"))],
     reason: Annotated[str, Query(max_length=500, description="Why, for the record.")] = "",
+    at_version: IfMatch = None,
 ) -> DeregisteredAnswer:
     """Deregister an agent: it is told to take no more work, and has to register again to do so."""
     goodbye = AgentDeregistered(agent_id=agent_id, reason=reason)
-    outcome = await _say(ports, goodbye, caller, report_id=derived_id(ports.new_id(), agent_id))
+    outcome = await _say(
+        ports,
+        goodbye,
+        caller,
+        report_id=derived_id(ports.new_id(), agent_id),
+        at_version=at_version,
+    )
     message = "Agent was not registered any more"
     if outcome.events:
         message = "Agent deregistered successfully"
@@ -147,7 +155,9 @@ async def deregister_agent(
     return DeregisteredAnswer(agent_id=agent_id, message=message)
 
 
-async def _say(ports: Deps, body: AnyReport, caller: Caller, *, report_id: str) -> Outcome:
+async def _say(
+    ports: Deps, body: AnyReport, caller: Caller, *, report_id: str, at_version: int | None = None
+) -> Outcome:
     return await ports.record(
         Report(
             id=report_id,
@@ -156,5 +166,6 @@ async def _say(ports: Deps, body: AnyReport, caller: Caller, *, report_id: str) 
             said_at=ports.clock.now(),
             actor=caller.actor,
             correlation_id=report_id,
+            at_version=at_version,
         )
     )

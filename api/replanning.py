@@ -13,8 +13,9 @@ from api.execution_requests import understood
 from api.plans import ACTOR, Id
 from api.reading import POSITION
 from api.revision_answers import ReplanAnswer, changes_of, impact_of
+from api.tags import IfMatch
 from bus.recorder import Outcome
-from domain.errors import PlanNotReady, UnknownPlan, UnknownRun
+from domain.errors import PlanNotReady, StreamMovedOn, UnknownPlan, UnknownRun
 from domain.plan import Plan, execution_of
 from domain.recorded import Report, derived_id
 from domain.revisions import PlanReplanning, PlanReplanRequested
@@ -81,6 +82,7 @@ async def replan(
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=200, description="Asked twice, done once.")
     ] = None,
+    at_version: IfMatch = None,
 ) -> ReplanAnswer:
     """Ask the planners for another graph; what is done stays done, and a live run goes on."""
     plan, version = cast("tuple[Plan | None, int]", await ports.streams.load(plan_id))
@@ -93,6 +95,8 @@ async def replan(
     if granted is not None:
         version = granted
     else:
+        if at_version not in (None, version):
+            raise StreamMovedOn(plan_id, at_version, version)
         position = (await _say(ports, plan, asked or ReplanRequest(), wish)).position
         run = plan.replanning.planning_run if plan.replanning else None
     steps = await _answered(ports, plan_id, after=version, is_begun=run is not None, wait=wait)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from api.deps import Ports
 from api.plans import ACTOR, Id, SubmittedGraph, require_plan
 from api.reading import POSITION, snapshot, wait_for
+from api.tags import IfMatch
 from domain.plan import PlanStatus
 from domain.recorded import Report, derived_id
 from domain.reviews import PlanReviewed, Verdict
@@ -53,10 +54,11 @@ async def approve_plan(
     response: Response,
     opinion: Opinion | None = None,
     idempotency_key: _Key = None,
+    at_version: IfMatch = None,
 ) -> Reviewed:
     """Let a proposed plan be carried out; with ``auto_execute`` it begins at once."""
     said = opinion or Opinion()
-    return await _say(plan_id, "approve", said, (), ports, response, idempotency_key)
+    return await _say(plan_id, "approve", said, (), ports, response, idempotency_key, at_version)
 
 
 @router.post("/amend")
@@ -66,10 +68,13 @@ async def amend_plan(
     ports: Ports,
     response: Response,
     idempotency_key: _Key = None,
+    at_version: IfMatch = None,
 ) -> Reviewed:
     """Put another graph in the place of the proposed one; it waits for a verdict again."""
     tasks = amendment.task_graph.tasks
-    return await _say(plan_id, "amend", amendment, tasks, ports, response, idempotency_key)
+    return await _say(
+        plan_id, "amend", amendment, tasks, ports, response, idempotency_key, at_version
+    )
 
 
 @router.post("/reject")
@@ -79,10 +84,11 @@ async def reject_plan(
     response: Response,
     opinion: Opinion | None = None,
     idempotency_key: _Key = None,
+    at_version: IfMatch = None,
 ) -> Reviewed:
     """Let a proposed plan never be carried out."""
     said = opinion or Opinion()
-    return await _say(plan_id, "reject", said, (), ports, response, idempotency_key)
+    return await _say(plan_id, "reject", said, (), ports, response, idempotency_key, at_version)
 
 
 async def _say(
@@ -93,6 +99,7 @@ async def _say(
     ports: Ports,
     response: Response,
     key: str | None,
+    at_version: int | None,
 ) -> Reviewed:
     async with snapshot(ports, PLANS) as read:
         row = await require_plan(read, plan_id)
@@ -112,6 +119,7 @@ async def _say(
             said_at=ports.clock.now(),
             actor=ACTOR,
             correlation_id=report_id,
+            at_version=at_version,
         )
     )
     position = outcome.position or await ports.head()

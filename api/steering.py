@@ -10,6 +10,7 @@ from api.deps import Deps, Ports
 from api.plans import ACTOR
 from api.reading import POSITION, Snapshot, snapshot, wait_for
 from api.steering_answers import Cancelled, Paused, Resumed, RolledBack, TaskSteered
+from api.tags import IfMatch
 from bus.recorder import Outcome
 from domain.errors import UnknownRun, UnknownTask
 from domain.recorded import Report, derived_id
@@ -58,6 +59,7 @@ class Commander:
     ports: Deps
     response: Response
     key: str | None
+    at_version: int | None
 
     async def say(self, report: SteeringReport) -> Outcome:
         """Record what a person asks of a run."""
@@ -72,6 +74,7 @@ class Commander:
                 said_at=self.ports.clock.now(),
                 actor=ACTOR,
                 correlation_id=report_id,
+                at_version=self.at_version,
             )
         )
         if outcome.events:
@@ -99,8 +102,9 @@ def _commander(
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=200, description="Asked twice, done once.")
     ] = None,
+    at_version: IfMatch = None,
 ) -> Commander:
-    return Commander(ports=ports, response=response, key=idempotency_key)
+    return Commander(ports=ports, response=response, key=idempotency_key, at_version=at_version)
 
 
 Command = Annotated[Commander, Depends(_commander)]

@@ -19,7 +19,7 @@ from bus.failpoints import reach
 from bus.ports import Clock, Store, StreamMoved
 from bus.states import MOST_PARTS, SNAPSHOT_EVERY, Known, States
 from domain.deciders import ForeignReport, decider_of
-from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
+from domain.errors import Refused, StreamMovedOn, TaskloomError, Unavailable, UnreadableStream
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report, derived_id
 from domain.steering import body_of
@@ -198,6 +198,8 @@ class Recorder:
         try:
             if type(report.body) not in decider.reports:
                 raise ForeignReport(report.body.type, report.stream)  # noqa: TRY301 # as the rules would
+            if report.at_version not in (None, current.version):
+                raise StreamMovedOn(report.stream, report.at_version, current.version)  # noqa: TRY301 # as above
             events: Sequence[Event]
             events, state = decider.advance(current.state, body_of(report), now)
         except Refused as refusal:

@@ -37,6 +37,16 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class StreamMovedOn(Conflict):
+    """What was said relies on a version that is not the latest any more."""
+
+    code = "precondition-failed"
+
+    def __init__(self, stream: str, relied_on: int, version: int) -> None:
+        super().__init__(f"{stream} is at version {version}, not at {relied_on}; look again")
+        self.version = version
+
+
 class Unavailable(TaskloomError):
     """Something the system depends on does not answer; the same request may succeed later."""
 

@@ -28,6 +28,8 @@ class Report(Generic[E_co]):
     correlation_id: str
     causation_id: str | None = None
     traceparent: str | None = None
+    at_version: int | None = None
+    """The version of the stream that it relies on, where it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

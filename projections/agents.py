@@ -246,6 +246,11 @@ async def read_agent(connection: Connection, agent_id: str) -> Present | None:
     return _present([row], await read_presence(connection, [agent_id]))[0]
 
 
+def without_heartbeat(row: AgentRow) -> Present:
+    """Return an agent of whose heartbeats nothing is known: they are not recorded."""
+    return Present(row=row, presence=None)
+
+
 async def list_agents(
     connection: Connection, *, agent_type: str | None = None, status: Status | None = None
 ) -> Sequence[Present]:

@@ -83,6 +83,14 @@ async def read_findings(
         "select kind, finding from views.findings_1 where plan_id = %s order by position, number",
         [plan_id],
     )
-    found = await cursor.fetchall()
+    return _told(await cursor.fetchall())
+
+
+def told(rows: Iterable[FindingRow]) -> tuple[Sequence[JsonObject], Sequence[str]]:
+    """Return the conflicts among findings, and what is missing."""
+    return _told([(row.kind, row.finding) for row in rows])
+
+
+def _told(found: Sequence[tuple[str, JsonObject]]) -> tuple[Sequence[JsonObject], Sequence[str]]:
     conflicts = [finding for kind, finding in found if kind != MISSING]
     return conflicts, [str(finding["what"]) for kind, finding in found if kind == MISSING]

@@ -81,6 +81,11 @@ async def read_graph(connection: Connection, plan_id: str) -> Sequence[Task]:
     return () if row is None else _TASKS.validate_python(row[0])
 
 
+def tasks_of(row: GraphRow | None) -> Sequence[Task]:
+    """Return the tasks of a graph; none, where there is none yet."""
+    return () if row is None else _TASKS.validate_python(row.tasks)
+
+
 async def read_schedule(connection: Connection, plan_id: str) -> Schedule | None:
     """Return the schedule of a plan's latest graph, where it was planned with one."""
     cursor = await connection.execute(

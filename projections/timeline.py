@@ -160,3 +160,12 @@ async def read_lines(
         ) in await cursor.fetchall()
     ]
     return Lines(lines=lines, total=total)
+
+
+async def runs_of_agent(connection: Connection, agent_id: str) -> Sequence[str]:
+    """Return every run in whose timeline an agent is."""
+    cursor = await connection.execute(
+        "select distinct run_id from views.timeline_1 where agent_id = %s order by run_id",
+        [agent_id],
+    )
+    return [run_id for (run_id,) in await cursor.fetchall()]

@@ -153,6 +153,18 @@ class EventRecorder(PostgresApplicationRecorder):
                 [list(positions)],
             )
 
+    def version_of(self, stream: str, until: int | None) -> int:
+        """Return a stream's version, now or at a position."""
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(
+                "select originator_version from events where originator_id = %(stream)s"
+                " and (%(until)s::bigint is null or notification_id <= %(until)s)"
+                " order by originator_version desc limit 1",
+                {"stream": stream, "until": until},
+                prepare=True,
+            ).fetchone()
+        return 0 if row is None else int(row["originator_version"])
+
     def select_stream(self, stream: str, after: int) -> Sequence[Notification]:
         """Return a stream's events after a version, with their positions."""
         with self.datastore.get_connection() as connection:

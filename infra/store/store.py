@@ -86,6 +86,10 @@ class PostgresStore:
         """Return the state of a stream and its version: (None, 0) when there is no such stream."""
         return await self._call(lambda: self._load(stream))
 
+    async def version(self, stream: str, *, until: int | None = None) -> int:
+        """Return how many events a stream has, or had at a position."""
+        return await self._call(lambda: self._events.version_of(stream, until))
+
     async def read(self, stream: str, *, after: int = 0) -> Sequence[Recorded[Event]]:
         """Return a stream's events after a version."""
         return await self._call(

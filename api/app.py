@@ -101,6 +101,7 @@ def create_app(deps: Deps) -> FastAPI:
     ):
         api.include_router(part.router)
     app.include_router(api)
+    app.include_router(pictures.router, include_in_schema=False)  # as DOC0 names them
     app.include_router(status.probes)
     answer_problems(app)
     _surround(app, deps)

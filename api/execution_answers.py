@@ -31,7 +31,7 @@ class StartedAnswer(BaseModel):
     status: RunStatus | Literal["dry_run"]
     started_at: Moment | None
     websocket_url: str | None = None
-    """Where it can be watched: nowhere yet."""
+    """Where it can be watched live."""
 
     dry_run: DryRun | None = None
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.deps import Ports
 from api.durations import human_or_none
@@ -51,7 +51,7 @@ _Id = Annotated[RunId, Path()]
 
 @router.post("/start", status_code=201)
 async def start_execution(
-    asked: ExecutionRequest, ports: Ports, response: Response
+    asked: ExecutionRequest, ports: Ports, request: Request, response: Response
 ) -> StartedAnswer:
     """Execute a ready plan, or one that has been executed before."""
     async with snapshot(ports, PLANS, GRAPHS) as read:
@@ -112,6 +112,7 @@ async def start_execution(
         plan_id=plan.id,
         status="running",
         started_at=outcome.events[0].at if outcome.events else said_at,
+        websocket_url=_watched_at(request, run_id),
     )
 
 
@@ -224,6 +225,12 @@ async def show_logs(
         limit=limit,
         offset=offset,
     )
+
+
+def _watched_at(request: Request, run_id: str) -> str:
+    """Return where an execution can be watched live, at the address that was asked."""
+    scheme = "wss" if request.url.scheme == "https" else "ws"
+    return f"{scheme}://{request.url.netloc}/ws/executions/{run_id}"
 
 
 def _first_tasks(requested: RunRequested, now: datetime) -> Sequence[str]:

@@ -17,6 +17,7 @@ _LEFT_OUT = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     servers = config.stash[_SERVERS] = Servers()
     config.add_cleanup(servers.end)
+    config.addinivalue_line("markers", "proves(*ids): proves promises of api/CONTRACT.md")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

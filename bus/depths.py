@@ -18,6 +18,9 @@ from domain.leases import WorkKind
 MOST_ASKED: Final = 20
 """How many queues are asked for one answer."""
 
+_AT_ONCE: Final = 8
+"""How many of them at the same time."""
+
 IN_TIME: Final = 2.0
 """Seconds that the broker has for all of them."""
 
@@ -79,14 +82,16 @@ class WorkDepths(Protocol):
 
 
 async def work_depths(
-    depths: WorkDepths | None, kinds: Iterable[WorkKind]
+    depths: WorkDepths | None, kinds: Iterable[WorkKind], *, most: int = MOST_ASKED
 ) -> Mapping[WorkKind, Depth]:
-    """Return what queues of work hold, as far as the broker says so in time."""
+    """Return what the first queues of work hold, as far as the broker says so in time."""
     found: dict[WorkKind, Depth] = {}
     if depths is None:
         return found
     with suppress(Unavailable, TimeoutError):
         async with asyncio.timeout(IN_TIME):
-            for kind in islice(kinds, MOST_ASKED):
-                found[kind] = await depths.work(kind)
+            asked = iter(islice(kinds, most))
+            while together := list(islice(asked, _AT_ONCE)):
+                answers = await asyncio.gather(*map(depths.work, together))
+                found.update(zip(together, answers, strict=True))
     return found

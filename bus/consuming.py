@@ -186,5 +186,7 @@ def _delivery(message: DeliveredMessage) -> Delivery:
             reply_to=said.reply_to,
             expiration=said.expiration,
             headers=said.headers,
+            user_id=said.user_id,
+            priority=said.priority,
         ),
     )

@@ -27,6 +27,7 @@ from bus.dead_letters import (
 )
 from bus.messages import Delivery
 from bus.ports import Clock, Source
+from bus.senders import USER, sender_of
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -125,6 +126,7 @@ def _letter_of(delivery: Delivery, now: datetime) -> DeadLetter:
     said = delivery.properties
     headers = dict(said.headers or {})
     headers.pop("x-delivery-count", None)
+    headers[USER] = sender_of(said).user  # what a letter says of it may be anybody's word
     is_ours = REASON in headers
     origin = headers if is_ours else _last_death(headers)
     claims = claims_of(delivery.body)

@@ -13,6 +13,8 @@ from pamqp.common import FieldValue
 from bus.connect import reconnect_interval
 from bus.messages import LARGEST, Delivery, Message
 from bus.ports import Clock, Sender
+from bus.senders import on_behalf
+from bus.signing import KEY_ID, SIGNATURE
 from bus.topology import DEAD
 from domain.errors import TaskloomError
 
@@ -30,6 +32,10 @@ REDRIVE: Final = "x-taskloom-redrive"
 """Which letter a message has been before, and for which time it was sent again: ``17/2``."""
 
 
+PROOFS: Final = (SIGNATURE, KEY_ID)
+"""Headers that hold for a message as long as nobody changes it."""
+
+_LONGEST_PROOF = 200
 _LONGEST_DETAIL = 1_000
 _LONGEST_REDRIVE = 40
 _EARLIER = re.compile(r"([1-9]\d{0,17})/([1-9]\d{0,8})", re.ASCII)
@@ -69,6 +75,15 @@ def earlier_life(headers: Mapping[str, object] | None) -> tuple[int, int] | None
     told = (headers or {}).get(REDRIVE)
     found = _EARLIER.fullmatch(told) if isinstance(told, str) else None
     return (int(found[1]), int(found[2])) if found else None
+
+
+def carried(headers: Mapping[str, object] | None) -> dict[str, str]:
+    """Return the headers that prove who signed a message, wherever it goes."""
+    return {
+        name: value[:_LONGEST_PROOF]
+        for name in PROOFS
+        if isinstance(value := (headers or {}).get(name), str)
+    }
 
 
 class DeadLetters:
@@ -113,6 +128,8 @@ def _letter(
     said = delivery.properties
     headers: dict[str, FieldValue] = {
         **dead_letter_headers(error.code, str(error), origin, said=said.headers),
+        **carried(said.headers),
+        **on_behalf(said),
         DIED_AT: died_at.isoformat(),
         MESSAGE_ID: said.message_id or "",
     }

@@ -14,19 +14,15 @@ from typing import Protocol, TypeVar
 import structlog
 
 from bus.dead_letters import DeadLetters, earlier_life
-from bus.envelope import decode_report
 from bus.failpoints import reach
-from bus.messages import Delivery
+from bus.heard import Heard, hear
 from bus.ports import Group, Source
-from bus.properties import check_agreement, check_properties
 from bus.recorder import Outcome, Recorder
 from bus.redrives import Acceptance
+from bus.refusals import UnsupportedEncoding
 from bus.suspects import MOST, KillsItsReader, Ledger, fingerprint, portions
 from bus.together import run_together
-from domain.deciders import PUBLIC_REPORTS
-from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
-from domain.policies import AnyReport
-from domain.recorded import Report
+from domain.errors import Refused, Unavailable, UnreadableStream
 
 log = structlog.get_logger(__name__)
 
@@ -37,18 +33,9 @@ AHEAD = 4
 
 
 @dataclass(slots=True)
-class _Heard:
-    delivery: Delivery
-    report: Report[AnyReport] | None
-    refusal: TaskloomError | None = None
-    position: int = 0
-    """The last event it led to."""
-
-
-@dataclass(slots=True)
 class _Open:
     group: Group
-    heard: Sequence[_Heard]
+    heard: Sequence[Heard]
     answers: Sequence[asyncio.Future[Outcome]]
     suspects: Sequence[str]
     """What was entered in the ledger for it."""
@@ -66,6 +53,26 @@ class Redriven(Protocol):
         ...
 
 
+class Gatekeeper(Protocol):
+    """Says whether whoever sent a report may say it."""
+
+    async def check(self, group: Sequence[Heard]) -> None:
+        """Refuse what is not for its senders to say.
+
+        Raises:
+            Unavailable: The database does not answer; checking again does no harm.
+        """
+        ...
+
+    async def tell(self, group: Sequence[Heard]) -> None:
+        """Record the offences in a group that is answered.
+
+        Raises:
+            Unavailable: Some may not be recorded; telling them again does no harm.
+        """
+        ...
+
+
 class Inbox:
     """Feeds one queue of reports to the recorder."""
 
@@ -77,13 +84,16 @@ class Inbox:
         *,
         ledger: Ledger | None = None,
         redriven: Redriven | None = None,
+        gate: Gatekeeper | None = None,
         group: int = 500,
     ) -> None:
         """Take where reports come from and go to.
 
         Without a ledger, what is delivered again is read one by one. ``redriven`` is told what
-        became of letters that were sent again.
+        became of letters that were sent again. Without a gate, everybody may say everything, but
+        nobody has agreed on sending it compressed.
         """
+        self._gate = gate
         self._source = source
         self._recorder = recorder
         self._dead_letters = dead_letters
@@ -91,10 +101,18 @@ class Inbox:
         self._redriven = redriven
         self._group = group
         self._open: asyncio.Queue[_Open] = asyncio.Queue(AHEAD)
+        self.accepted = 0
+        """How many reports were recorded, or need not be."""
+
+        self.refused = 0
+        """How many messages have become dead letters."""
 
     async def run(self) -> None:
         """Take, hear and answer until cancelled; what is unanswered then comes again."""
-        await run_together(self._take(), self._answer())
+        try:
+            await run_together(self._take(), self._answer())
+        finally:
+            log.info("inbox.ends", accepted=self.accepted, refused=self.refused)
 
     async def _take(self) -> None:
         async for group in self._source.groups(self._group):
@@ -129,14 +147,24 @@ class Inbox:
         log.error("inbox.buries", code=refusal.code, why=str(refusal))
         refused = [(delivery, refusal) for delivery in group.deliveries]
         await self._dead_letters.send(refused, queue=self._source.queue)
+        self.refused += len(refused)
         await group.ack()
 
     async def _read(self, group: Group, *, suspects: Sequence[str] = ()) -> None:
         heard = [hear(delivery) for delivery in group.deliveries]
+        await self._check(heard)
         answers = self._recorder.record_all(
             each.report for each in heard if each.report is not None
         )
         await self._open.put(_Open(group, heard, answers, suspects))
+
+    async def _check(self, group: Sequence[Heard]) -> None:
+        if (gate := self._gate) is not None:
+            await _insist_on(lambda: gate.check(group))
+            return
+        for heard in group:
+            if heard.report is not None and heard.encoding is not None:
+                heard.refuse(UnsupportedEncoding(f"nobody agreed on {heard.encoding}"))
 
     async def _answer(self) -> None:
         while True:
@@ -149,9 +177,13 @@ class Inbox:
         refused = [(h.delivery, h.refusal) for h in opened.heard if h.refusal is not None]
         if refused:
             await self._dead_letters.send(refused, queue=self._source.queue)
+            if (gate := self._gate) is not None:
+                await _insist_on(lambda: gate.tell(opened.heard))
         accepted = _accepted(opened.heard)
         if accepted and (redriven := self._redriven) is not None:
             await _insist_on(lambda: redriven.accepted(accepted))
+        self.refused += len(refused)
+        self.accepted += len(opened.heard) - len(refused)
         if opened.suspects and (ledger := self._ledger) is not None:
             await _insist_on(lambda: ledger.clear(opened.suspects))
         reach("inbox.before_ack")
@@ -169,7 +201,7 @@ class Inbox:
         pause = 0.1
         while True:
             outcomes = await asyncio.gather(*answers, return_exceptions=True)
-            unavailable: list[_Heard] = []
+            unavailable: list[Heard] = []
             why = ""
             for heard, outcome in zip(owed, outcomes, strict=True):
                 if isinstance(outcome, Refused | UnreadableStream):
@@ -202,7 +234,7 @@ async def _insist_on(question: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(0.2)
 
 
-def _accepted(heard: Sequence[_Heard]) -> Sequence[Acceptance]:
+def _accepted(heard: Sequence[Heard]) -> Sequence[Acceptance]:
     return [
         Acceptance(letter=life[0], number=life[1], message_id=one.report.id, position=one.position)
         for one in heard
@@ -210,15 +242,3 @@ def _accepted(heard: Sequence[_Heard]) -> Sequence[Acceptance]:
         and one.refusal is None
         and (life := earlier_life(one.delivery.properties.headers))
     ]
-
-
-def hear(delivery: Delivery) -> _Heard:
-    """Return the report that a delivery holds, or why it holds none."""
-    reach("inbox.hear", delivery.body)
-    try:
-        message_id = check_properties(delivery.properties)
-        report = decode_report(delivery.body, PUBLIC_REPORTS)
-        check_agreement(report, message_id=message_id, routing_key=delivery.key)
-    except Refused as refusal:
-        return _Heard(delivery, None, refusal)
-    return _Heard(delivery, report)  # type: ignore[arg-type] # the registry holds reports only

@@ -13,8 +13,9 @@ from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
 
-from bus.dead_letters import REDRIVE
+from bus.dead_letters import PROOFS, REDRIVE
 from bus.messages import Message
+from bus.senders import USER
 from bus.topology import REPORTS, WORK
 from domain.errors import Conflict, NotFound, Refused
 from domain.values import Value
@@ -214,10 +215,20 @@ class KeptLetter:
             body=self.content,
             message_id=_short(edited.get("message_id", self.message_id)),
             type=_short(self.type),
-            headers={REDRIVE: f"{self.id}/{self.redrives}"},
+            headers={REDRIVE: f"{self.id}/{self.redrives}", **self._proofs()},
             content_type=_short(edited.get("content_type", str(content_type or ""))),
             content_encoding=None if encoding is None else _short(str(encoding)),
         )
+
+    def _proofs(self) -> dict[str, str]:
+        """Return who has sent it; what was edited is the word of whoever has it sent again."""
+        if self.edits:
+            return {}
+        return {
+            name: value
+            for name in (USER, *PROOFS)
+            if isinstance(value := self.headers.get(name), str)
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from bus.encodings import ENCODINGS
 from bus.envelope import CONTENT_TYPE, type_of
 from bus.refusals import (
     ForbiddenProperty,
@@ -14,6 +16,11 @@ from bus.refusals import (
 )
 from domain.recorded import Report
 from domain.values import Value
+
+PLAIN: Final = (None, "", "utf-8", "identity")
+"""Encodings of a body that is sent as it is."""
+
+MOST_HEADERS: Final = 64
 
 _FORBIDDEN_HEADERS = frozenset({"CC", "BCC"})
 
@@ -28,6 +35,10 @@ class Properties:
     reply_to: str | None = None
     expiration: object = None
     headers: Mapping[str, object] | None = None
+    user_id: str | None = None
+    """The user whose connection it came over, if it says so: the broker refuses any other name."""
+
+    priority: int | None = None
 
 
 def check_properties(properties: Properties) -> str:
@@ -42,7 +53,7 @@ def check_properties(properties: Properties) -> str:
         raise UnsupportedMediaType(
             f"the content_type is {properties.content_type!r}; send {CONTENT_TYPE}"
         )
-    if properties.content_encoding not in (None, "", "utf-8", "identity"):
+    if properties.content_encoding not in PLAIN and properties.content_encoding not in ENCODINGS:
         raise UnsupportedEncoding(
             f"the content_encoding is {properties.content_encoding!r}; send the body as it is"
         )
@@ -50,6 +61,10 @@ def check_properties(properties: Properties) -> str:
         raise ForbiddenProperty("reply_to is set; reports are not answered")
     if properties.expiration not in (None, ""):
         raise ForbiddenProperty("expiration is set; a report must not vanish before it is read")
+    if properties.priority:
+        raise ForbiddenProperty("priority is set; reports are read in the order they come in")
+    if len(properties.headers or ()) > MOST_HEADERS:
+        raise ForbiddenProperty(f"there are more than {MOST_HEADERS} headers")
     if properties.headers and (copies := _FORBIDDEN_HEADERS & properties.headers.keys()):
         raise ForbiddenProperty(f"the header {min(copies)} is set; publish each report once")
     if not properties.message_id:

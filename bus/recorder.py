@@ -22,7 +22,9 @@ from domain.deciders import ForeignReport, decider_of
 from domain.errors import Refused, StreamMovedOn, TaskloomError, Unavailable, UnreadableStream
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report, derived_id
+from domain.run import Run
 from domain.steering import body_of
+from domain.vouched import refuse_foreign_agents
 
 log = structlog.get_logger(__name__)
 
@@ -200,6 +202,8 @@ class Recorder:
                 raise ForeignReport(report.body.type, report.stream)  # noqa: TRY301 # as the rules would
             if report.at_version not in (None, current.version):
                 raise StreamMovedOn(report.stream, report.at_version, current.version)  # noqa: TRY301 # as above
+            if report.vouched and isinstance(current.state, Run):
+                refuse_foreign_agents(current.state, report.body, report.vouched)
             events: Sequence[Event]
             events, state = decider.advance(current.state, body_of(report), now)
         except Refused as refusal:

@@ -73,6 +73,12 @@ class UnsupportedEncoding(Unreadable):
     code = "unsupported-encoding"
 
 
+class Inflated(Unreadable):
+    """The body is compressed to less than a twentieth, which no honest report is."""
+
+    code = "inflated"
+
+
 class MissingAttribute(Unreadable):
     """The CloudEvent lacks an attribute that is needed, or it is empty or not a string."""
 
@@ -113,6 +119,18 @@ class IdentityMismatch(Unreadable):
     """The data speaks for another agent than the one that sent it."""
 
     code = "identity-mismatch"
+
+
+class MissingUserId(Unreadable):
+    """The message does not say which user of the broker sent it, where all have to."""
+
+    code = "missing-user-id"
+
+
+class Suspended(Unreadable):
+    """Whoever sent it has offended too often, and is not heard for a while."""
+
+    code = "suspended"
 
 
 class SubjectMismatch(Unreadable):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 
 from bus.envelope import decode_recorded
-from bus.inbox import hear
+from bus.heard import hear
 from bus.letters import SENT_AGAIN, CannotBeSentAgain, KeptLetter
 from bus.messages import Delivery
 from bus.ports import Clock, Store

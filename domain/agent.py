@@ -31,6 +31,11 @@ class AgentRegistered(Value):
     capabilities: tuple[Name, ...] = ()
     capacity: Capacity = Capacity()
     metadata: JsonObject = Field(default_factory=dict)
+    encodings: Annotated[tuple[Literal["gzip"], ...], Field(max_length=4)] = Field(
+        default=(), exclude_if=lambda given: not given
+    )
+    """How its reports may be compressed; those that are not named are refused."""
+
     instance: Name
     """Which start of the agent this is: another process has another instance."""
 

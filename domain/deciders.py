@@ -17,13 +17,14 @@ from domain import (
     run_decisions,
     run_events,
     run_evolution,
+    sender,
     steering,
 )
 from domain.errors import Refused
 from domain.policies import AnyReport, Event
 from domain.values import Value
 
-Category = Literal["plan", "run", "agent", "breaker"]
+Category = Literal["plan", "run", "agent", "breaker", "sender"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +84,20 @@ BREAKER = Decider(
     state=breaker.Breaker,
     reports=frozenset(get_args(breaker.BreakerReport)),
 )
+SENDER = Decider(
+    category="sender",
+    decide=sender.decide,
+    evolve=sender.evolve,
+    state=sender.Sender,
+    reports=frozenset(get_args(sender.SenderReport)),
+)
 
 _BY_PREFIX: Mapping[str, Decider] = {
     "plan_": PLAN,
     "exec_": RUN,
     "agent:": AGENT,
     "breaker:": BREAKER,
+    "sender:": SENDER,
 }
 
 
@@ -110,7 +119,9 @@ def decider_of(stream: str) -> Decider:
     for prefix, decider in _BY_PREFIX.items():
         if stream.startswith(prefix):
             return decider
-    raise Refused(f"{stream!r} is not the name of a plan, a run or an agent, nor of a breaker")
+    raise Refused(
+        f"{stream!r} is not the name of a plan, a run or an agent, nor of a breaker or sender"
+    )
 
 
 def stream_of(report: AnyReport) -> str:
@@ -120,6 +131,8 @@ def stream_of(report: AnyReport) -> str:
             return agent.agent_stream(report.agent_id)
         case breaker.BreakerOpened() | breaker.BreakerHalfOpened() | breaker.BreakerClosed():
             return breaker.breaker_stream(report.role, report.agent_type)
+        case sender.SenderOffended() | sender.SenderReleased():
+            return sender.sender_stream(report.sender)
         case (
             plan.GoalSubmitted()
             | plan.GraphProposed()

@@ -43,13 +43,14 @@ from domain.run_events import (
     RunStarted,
 )
 from domain.scheduling.schedules import Schedule
+from domain.sender import SenderEvent, SenderReport
 from domain.steering import RunCancelRequested, RunResumed
 from domain.tasks import Task
 from domain.teams import planning_tasks
 from domain.values import JsonObject, Text
 
-Event: TypeAlias = PlanEvent | RunEvent | AgentEvent | BreakerEvent
-AnyReport: TypeAlias = PlanReport | RunReport | AgentReport | BreakerReport
+Event: TypeAlias = PlanEvent | RunEvent | AgentEvent | BreakerEvent | SenderEvent
+AnyReport: TypeAlias = PlanReport | RunReport | AgentReport | BreakerReport | SenderReport
 
 ACTOR = "taskloom.policies"
 _TASKS = TypeAdapter(tuple[Task, ...])

@@ -31,6 +31,9 @@ class Report(Generic[E_co]):
     at_version: int | None = None
     """The version of the stream that it relies on, where it does."""
 
+    vouched: str = ""
+    """The agents that the broker vouches for as its senders: ``execution.cad``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded(Generic[E_co]):

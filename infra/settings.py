@@ -6,7 +6,7 @@ on in parts: no other package imports it.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,6 +52,10 @@ class Broker(_Part):
 
     url: str | None = None
     """Where it listens; empty starts the embedded broker."""
+
+    senders: Literal["verify", "require"] = "verify"
+    """``verify`` believes a report's ``user_id``, and takes those without one; ``require`` refuses
+    them, which is right where each type of agents has a user of its own."""
 
 
 class Rates(_Part):

@@ -37,6 +37,7 @@ from domain.run_events import (
     TaskStopped,
     TaskTimedOut,
 )
+from domain.sender import SenderOffended, SenderReleased, SenderSuspended
 from domain.steering import RunCheckpointed, RunPaused, RunResumed, RunRolledBack, TaskReopened
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -142,6 +143,13 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             return f"The next {role} work for {agent_type} is a probe"
         case BreakerClosed(agent_type=agent_type, role=role, reason=reason):
             return f"{role.capitalize()} work for {agent_type} waits no more{_because(reason)}"
+        case SenderOffended(sender=sender, reason=reason, detail=detail):
+            return f"{sender} was refused as {reason}{_because(detail)}"
+        case SenderSuspended(sender=sender, offences=offences, until=until):
+            times = _counted(offences, "offence")
+            return f"{sender} is suspended until {until:%H:%M:%S} UTC after {times}"
+        case SenderReleased(sender=sender, reason=reason):
+            return f"{sender} is suspended no more{_because(reason)}"
         case _:
             assert_never(event)
 
@@ -162,6 +170,8 @@ def level_of(event: Event) -> Level:
         case ReplanRequested() | RunPaused() | GatherClosed() | PlanConflictDetected():
             return "warning"
         case AgentStatus(health="degraded" | "unhealthy" | "offline") | BreakerOpened():
+            return "warning"
+        case SenderOffended() | SenderSuspended():
             return "warning"
         case _:
             return "info"

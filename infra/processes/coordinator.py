@@ -22,6 +22,7 @@ from bus.dead_letters import DeadLetters
 from bus.depths import BrokerDepths
 from bus.ears import Ears
 from bus.follower import Follower
+from bus.gate import Gate
 from bus.health import HealthKeeper
 from bus.holders import HoldersCheck
 from bus.inbox import Inbox
@@ -183,12 +184,16 @@ async def _coordinate(ready: _Ready) -> None:
         holders = HoldersCheck(open_attempts, ready.publisher, SystemClock())
         timekeeper = Timekeeper(open_attempts, recorder, SystemClock())
         redrives = RedriveTable(pool)
+        gate = Gate(
+            store, recorder, SystemClock(), requires_user=settings.amqp.senders == "require"
+        )
         inbox = Inbox(
             Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything, rank=_now()),
             recorder,
             DeadLetters(ready.publisher, SystemClock()),
             ledger=SuspectTable(pool),
             redriven=redrives,
+            gate=gate,
         )
         redriver = Redriver(redrives, ready.letters, store, SystemClock())
         dead = DeadLetterKeeper(
@@ -214,6 +219,7 @@ async def _coordinate(ready: _Ready) -> None:
 
         async def react(events: Sequence[Recorded[Event]]) -> None:
             breakers.note(events)
+            gate.note(events)
             await reactions(events)
             await replanner(events)
 
@@ -246,7 +252,9 @@ async def _coordinate(ready: _Ready) -> None:
             keeper.hear_itself()
             health.hear_itself()
 
-        hearers = (keeper.hear, holders.hear, health.hear, breakers.hear)
+        hearers = map(
+            gate.unless_suspended, (keeper.hear, holders.hear, health.hear, breakers.hear)
+        )
         with ready.ears.listening(*hearers, echo=hear_itself):
             await run_together(*(loop.run() for loop in loops))
 

@@ -14,6 +14,7 @@ from domain.deciders import (
     PLAN,
     PUBLIC_REPORTS,
     RUN,
+    SENDER,
     Decider,
     ForeignReport,
     decider_of,
@@ -37,8 +38,9 @@ def type_string(model: type[Value]) -> str:
         ("exec_1", RUN),
         ("agent:ann", AGENT),
         ("breaker:execution.CAD", BREAKER),
+        ("sender:agent.execution.cad", SENDER),
     ],
-    ids=["plan", "run", "agent", "breaker"],
+    ids=["plan", "run", "agent", "breaker", "sender"],
 )
 def test_a_stream_is_known_by_its_name(stream: str, rules: Decider) -> None:
     assert decider_of(stream) is rules
@@ -72,12 +74,13 @@ def test_what_the_system_says_to_itself_cannot_be_said_by_others() -> None:
     private = {type_string(model) for model in REPORTS} - PUBLIC_REPORTS.keys()
     assert private >= {"task.lost", "run.requested", "run.started", "graph.proposed"}
     assert private >= {"breaker.opened", "breaker.half_opened", "breaker.closed"}
+    assert private >= {"sender.offended", "sender.released"}
 
 
 @pytest.mark.parametrize("model", REPORTS, ids=type_string)
 def test_every_report_has_a_stream_that_hears_it(model: type[Value]) -> None:
     ids = {"plan_id": "plan_1", "run_id": "exec_1", "agent_id": "ann"}
-    ids |= {"role": "execution", "agent_type": "CAD"}
+    ids |= {"role": "execution", "agent_type": "CAD", "sender": "agent.execution.cad"}
     report: AnyReport = model.model_construct(None, **ids)  # type: ignore[assignment] # of the union
     assert model in decider_of(stream_of(report)).reports | PLAN.reports
 

@@ -26,9 +26,15 @@ class SteppedClock:
 
 @asynccontextmanager
 async def recording(
-    store: Store, *, group: int = 500, most_parts: int = 200_000, tries: int = 6
+    store: Store,
+    *,
+    group: int = 500,
+    most_parts: int = 200_000,
+    tries: int = 6,
+    clock: SteppedClock | None = None,
 ) -> AsyncGenerator[Recorder]:
-    recorder = Recorder(store, SteppedClock(), group=group, most_parts=most_parts, tries=tries)
+    now = clock or SteppedClock()
+    recorder = Recorder(store, now, group=group, most_parts=most_parts, tries=tries)
     running = asyncio.create_task(recorder.run())
     try:
         yield recorder

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from domain import (
     agent,
+    audit,
     breaker,
     plan,
     plan_decisions,
@@ -24,7 +25,7 @@ from domain.errors import Refused
 from domain.policies import AnyReport, Event
 from domain.values import Value
 
-Category = Literal["plan", "run", "agent", "breaker", "sender"]
+Category = Literal["plan", "run", "agent", "breaker", "sender", "audit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +93,21 @@ SENDER = Decider(
     reports=frozenset(get_args(sender.SenderReport)),
 )
 
+AUDIT = Decider(
+    category="audit",
+    decide=audit.decide,
+    evolve=audit.evolve,
+    state=audit.Audit,
+    reports=frozenset({audit.AuditNoted}),
+)
+
 _BY_PREFIX: Mapping[str, Decider] = {
     "plan_": PLAN,
     "exec_": RUN,
     "agent:": AGENT,
     "breaker:": BREAKER,
     "sender:": SENDER,
+    "audit:": AUDIT,
 }
 
 
@@ -120,7 +130,8 @@ def decider_of(stream: str) -> Decider:
         if stream.startswith(prefix):
             return decider
     raise Refused(
-        f"{stream!r} is not the name of a plan, a run or an agent, nor of a breaker or sender"
+        f"{stream!r} is not the name of a plan, a run or an agent, nor of a breaker, a sender or"
+        " an audit"
     )
 
 
@@ -133,6 +144,8 @@ def stream_of(report: AnyReport) -> str:
             return breaker.breaker_stream(report.role, report.agent_type)
         case sender.SenderOffended() | sender.SenderReleased():
             return sender.sender_stream(report.sender)
+        case audit.AuditNoted():
+            return audit.audit_stream(report.day)
         case (
             plan.GoalSubmitted()
             | plan.GraphProposed()

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from domain.agent import AgentEvent, AgentReport
+from domain.audit import AuditEvent, AuditReport
 from domain.breaker import BreakerEvent, BreakerReport
 from domain.findings import Conflict
 from domain.plan import (
@@ -49,8 +50,10 @@ from domain.tasks import Task
 from domain.teams import planning_tasks
 from domain.values import JsonObject, Text
 
-Event: TypeAlias = PlanEvent | RunEvent | AgentEvent | BreakerEvent | SenderEvent
-AnyReport: TypeAlias = PlanReport | RunReport | AgentReport | BreakerReport | SenderReport
+Event: TypeAlias = PlanEvent | RunEvent | AgentEvent | BreakerEvent | SenderEvent | AuditEvent
+AnyReport: TypeAlias = (
+    PlanReport | RunReport | AgentReport | BreakerReport | SenderReport | AuditReport
+)
 
 ACTOR = "taskloom.policies"
 _TASKS = TypeAdapter(tuple[Task, ...])

@@ -3,6 +3,7 @@
 from typing import Literal, TypeAlias, assert_never
 
 from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus
+from domain.audit import AuditNoted
 from domain.breaker import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from domain.findings import PlanConflictDetected
 from domain.plan import (
@@ -150,6 +151,8 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             return f"{sender} is suspended until {until:%H:%M:%S} UTC after {times}"
         case SenderReleased(sender=sender, reason=reason):
             return f"{sender} is suspended no more{_because(reason)}"
+        case AuditNoted(act=act, outcome=outcome, subject=subject, detail=detail):
+            return f"{act} {outcome} for {subject}{_because(detail)}"
         case _:
             assert_never(event)
 
@@ -168,6 +171,8 @@ def level_of(event: Event) -> Level:
         case PlanReplanning() | PlanReplanRefused() | ReplanRefused() | PlanRejected():
             return "warning"
         case ReplanRequested() | RunPaused() | GatherClosed() | PlanConflictDetected():
+            return "warning"
+        case AuditNoted(outcome="refused"):
             return "warning"
         case AgentStatus(health="degraded" | "unhealthy" | "offline") | BreakerOpened():
             return "warning"

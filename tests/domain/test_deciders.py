@@ -9,6 +9,7 @@ import pytest
 from domain import deciders
 from domain.deciders import (
     AGENT,
+    AUDIT,
     BREAKER,
     EVENTS,
     PLAN,
@@ -39,8 +40,9 @@ def type_string(model: type[Value]) -> str:
         ("agent:ann", AGENT),
         ("breaker:execution.CAD", BREAKER),
         ("sender:agent.execution.cad", SENDER),
+        ("audit:2026-11-27", AUDIT),
     ],
-    ids=["plan", "run", "agent", "breaker", "sender"],
+    ids=["plan", "run", "agent", "breaker", "sender", "audit"],
 )
 def test_a_stream_is_known_by_its_name(stream: str, rules: Decider) -> None:
     assert decider_of(stream) is rules
@@ -75,12 +77,14 @@ def test_what_the_system_says_to_itself_cannot_be_said_by_others() -> None:
     assert private >= {"task.lost", "run.requested", "run.started", "graph.proposed"}
     assert private >= {"breaker.opened", "breaker.half_opened", "breaker.closed"}
     assert private >= {"sender.offended", "sender.released"}
+    assert "audit.noted" in private
 
 
 @pytest.mark.parametrize("model", REPORTS, ids=type_string)
 def test_every_report_has_a_stream_that_hears_it(model: type[Value]) -> None:
     ids = {"plan_id": "plan_1", "run_id": "exec_1", "agent_id": "ann"}
     ids |= {"role": "execution", "agent_type": "CAD", "sender": "agent.execution.cad"}
+    ids |= {"day": "2026-11-27"}
     report: AnyReport = model.model_construct(None, **ids)  # type: ignore[assignment] # of the union
     assert model in decider_of(stream_of(report)).reports | PLAN.reports
 

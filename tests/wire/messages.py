@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus, Capacity
+from domain.audit import AuditNoted
 from domain.breaker import BreakerOpened
 from domain.goals import Constraints, Goal, Options
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanCreated
@@ -197,6 +198,18 @@ EVENTS: dict[str, Recorded[Any]] = {
             until=AT,
         ),
         "breaker:execution.CAD",
+    ),
+    "event-audit.noted": _recorded(
+        5,
+        AuditNoted(
+            day="2026-11-27",
+            act="login",
+            outcome="refused",
+            subject="ada",
+            detail="wrong password",
+            address="127.0.0.1",
+        ),
+        "audit:2026-11-27",
     ),
 }
 

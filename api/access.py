@@ -1,7 +1,7 @@
 """What a caller needs for a route. A route that declares nothing does not start."""
 
-from collections.abc import Iterable
-from typing import Annotated, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
@@ -9,10 +9,25 @@ from fastapi.routing import APIRoute
 
 from api.deps import deps_of
 from api.errors import NotAllowed
+from api.identity.auditing import address_of
+from api.ownership import owners_of
+from domain.errors import TaskloomError
 from domain.identity import Action, Caller, Permission
 
-OPEN: Final = frozenset({"/livez", "/readyz"})
-"""Paths that anybody may ask for; they tell nothing about anybody."""
+OPEN: Final = frozenset({"/livez", "/readyz", "/api/v1/auth/login", "/api/v1/auth/refresh"})
+"""Paths that anybody may ask for: they tell nothing about anybody, or are the way in."""
+
+
+_OWNED: Final[Mapping[str, Action]] = {"plan:read": "plan:read", "plan:steer": "plan:steer"}
+"""What one may do with one's own: the path says with what."""
+
+
+class Undeclared(Exception):
+    """Routes say nothing about who may use them; with such a route nothing starts."""
+
+    def __init__(self, routes: Sequence[str]) -> None:
+        super().__init__(f"no permission is declared for {', '.join(routes)}")
+
 
 _KNOWN: Final = "taskloom.caller"
 
@@ -20,13 +35,20 @@ _KNOWN: Final = "taskloom.caller"
 async def caller_of(request: Request) -> Caller:
     """Return who asks; a request is looked at once, however many want to know."""
     known = request.scope.get(_KNOWN)
+    if isinstance(known, TaskloomError):
+        raise known
     if not isinstance(known, Caller):
-        known = await deps_of(request).identify(request)
+        try:
+            known = await deps_of(request).identity.identify(request)
+        except TaskloomError as unknown:
+            request.scope[_KNOWN] = unknown
+            raise
         request.scope[_KNOWN] = known
     return known
 
 
-Identified = Annotated[Caller, Depends(caller_of)]
+Who = Annotated[Caller, Depends(caller_of)]
+"""Whoever asks, for routes that have to name them."""
 
 
 class May:
@@ -34,16 +56,41 @@ class May:
 
     def __init__(self, permission: Permission | Action) -> None:
         self.permission = permission
+        self.action = _OWNED.get(permission)
 
-    def __call__(self, caller: Identified) -> Caller:
+    async def __call__(self, request: Request, caller: Who) -> Caller:
         """Return the caller.
+
+        Whatever the path names has to be theirs, or they need the permission for all.
 
         Raises:
             NotAllowed: They lack the permission.
+            NotFound: They may do this with what is their own, and this is not.
         """
         if not caller.may(self.permission):
+            await deps_of(request).identity.auditor.note(
+                "access.denied",
+                f"{request.method} {request.url.path}",
+                actor=caller.actor,
+                outcome="refused",
+                detail=f"lacks {self.permission}",
+                address=address_of(request),
+            )
             raise NotAllowed(self.permission)
+        if self.action is not None:
+            await owners_of(request).require(
+                deps_of(request),
+                caller,
+                self.action,
+                plan_id=request.path_params.get("plan_id"),
+                run_id=request.path_params.get("execution_id"),
+            )
         return caller
+
+
+def may(permission: Permission | Action) -> Any:
+    """Return what a route declares that needs a permission, and not to know the caller."""
+    return Depends(May(permission))
 
 
 def undeclared(app: FastAPI) -> Iterable[str]:

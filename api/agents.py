@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
+from api.access import may
 from api.deps import Ports
 from api.durations import Moment, human_or_none
 from api.past import AsOf
@@ -115,7 +116,7 @@ class AgentAnswer(BaseModel):
     health: AgentHealth
 
 
-@router.get("")
+@router.get("", dependencies=[may("agent:read")])
 async def show_agents(
     views: Reading,
     ports: Ports,
@@ -135,7 +136,7 @@ async def show_agents(
     )
 
 
-@router.get("/{agent_id}")
+@router.get("/{agent_id}", dependencies=[may("agent:read")])
 async def show_agent(
     agent_id: Annotated[AgentId, Path()], views: Reading, ports: Ports, past: AsOf
 ) -> AgentAnswer:

@@ -7,12 +7,14 @@ from fastapi.middleware.gzip import GZipMiddleware
 from api import (
     agents,
     analytics,
+    auth,
     breakers,
     dead_letters,
     events,
     executions,
     forecasts,
     invocations,
+    keys,
     metrics,
     pictures,
     plans,
@@ -26,12 +28,15 @@ from api import (
     steering,
     tasks,
     usage,
+    users,
     why,
 )
+from api.access import Undeclared, undeclared
 from api.bodies import StrictBodies
 from api.deps import Deps
 from api.headers import SaneHeads
 from api.idempotency import Idempotency
+from api.ownership import Owners
 from api.problems import PROBLEMS, answer_problems
 from api.rates import RateLimits
 from api.reading import POSITION, VERSION
@@ -76,6 +81,7 @@ def create_app(deps: Deps) -> FastAPI:
         responses=PROBLEMS,
     )
     app.state.deps = deps
+    app.state.owners = Owners()
     api = APIRouter(prefix=PREFIX)
     for part in (
         plans,
@@ -100,11 +106,16 @@ def create_app(deps: Deps) -> FastAPI:
         metrics,
         analytics,
         status,
+        auth,
+        users,
+        keys,
     ):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(pictures.router, include_in_schema=False)  # as DOC0 names them
     app.include_router(status.probes)
+    if unguarded := list(undeclared(app)):
+        raise Undeclared(unguarded)
     answer_problems(app)
     _surround(app, deps)
     return app

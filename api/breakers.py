@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from api.access import may
 from api.durations import Moment
 from api.reading import Reading
 from domain.circuits import CircuitState
@@ -44,7 +45,7 @@ class BreakersAnswer(BaseModel):
     total: int
 
 
-@router.get("")
+@router.get("", dependencies=[may("agent:read")])
 async def show_breakers(views: Reading) -> BreakersAnswer:
     """Show breakers, those that are not closed first; a type without one never failed so much."""
     async with views.snapshot(BREAKERS) as read:

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, Base64Bytes, Field, JsonValue
 from pydantic_core import to_json
 
+from api.access import Who, may
 from api.dead_letter_answers import (
     DeadLetterAnswer,
     DeadLetterContent,
@@ -27,10 +28,10 @@ from api.dead_letter_answers import (
 )
 from api.deps import Deps, Ports
 from api.errors import BadCursor
-from api.plans import ACTOR
 from bus.letters import Chosen, Edit, KeptLetter, LetterDecided, Shown, Words
 from bus.redrives import Wish
 from bus.rehearsal import Rehearsal
+from domain.identity import Caller
 from domain.values import Value
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
@@ -99,7 +100,7 @@ class RedriveRequest(Value):
     why: Words = ""
 
 
-@router.get("")
+@router.get("", dependencies=[may("dead-letter:read")])
 async def show_dead_letters(
     chosen: Filters,
     ports: Ports,
@@ -117,7 +118,7 @@ async def show_dead_letters(
     )
 
 
-@router.get("/groups")
+@router.get("/groups", dependencies=[may("dead-letter:read")])
 async def show_groups(
     chosen: Filters, ports: Ports, *, limit: Annotated[int, Query(ge=1, le=500)] = 100
 ) -> GroupsAnswer:
@@ -126,7 +127,7 @@ async def show_groups(
     return GroupsAnswer(groups=[group_of(group) for group in found])
 
 
-@router.get("/rehearsal")
+@router.get("/rehearsal", dependencies=[may("dead-letter:read")])
 async def rehearse(
     chosen: Filters,
     ports: Ports,
@@ -145,7 +146,7 @@ async def rehearse(
     )
 
 
-@router.get("/export", response_class=StreamingResponse)
+@router.get("/export", response_class=StreamingResponse, dependencies=[may("dead-letter:read")])
 async def export(chosen: Filters, ports: Ports) -> StreamingResponse:
     """Stream whole letters, one JSON object a line, the oldest first."""
     first = await ports.letters.some(chosen, limit=_PORTION)  # what is wrong is said before it
@@ -153,17 +154,20 @@ async def export(chosen: Filters, ports: Ports) -> StreamingResponse:
     return StreamingResponse(lines, media_type="application/x-ndjson")
 
 
-@router.post("/discard")
-async def discard_dead_letters(asked: DiscardManyRequest, ports: Ports) -> DiscardedAnswer:
+@router.post("/discard", dependencies=[may("dead-letter:decide")])
+async def discard_dead_letters(
+    caller: Who, asked: DiscardManyRequest, ports: Ports
+) -> DiscardedAnswer:
     """Decide that letters are not wanted any more: at most 10,000 a request."""
     count = await ports.letters.discard(
-        asked.chosen, actor=ACTOR, why=asked.reason, limit=MOST_DISCARDED
+        asked.chosen, actor=caller.actor, why=asked.reason, limit=MOST_DISCARDED
     )
     return DiscardedAnswer(discarded=count, more=count == MOST_DISCARDED)
 
 
-@router.post("/redrives", status_code=202)
+@router.post("/redrives", status_code=202, dependencies=[may("dead-letter:decide")])
 async def redrive_dead_letters(
+    caller: Who,
     asked: Wish,
     ports: Ports,
     response: Response,
@@ -173,10 +177,10 @@ async def redrive_dead_letters(
     ] = None,
 ) -> RedriveAnswer:
     """Send letters again: accepted here, carried out by the coordinator, to be followed below."""
-    return await _ask(ports, asked, response, key=idempotency_key)
+    return await _ask(ports, caller, asked, response, key=idempotency_key)
 
 
-@router.get("/redrives")
+@router.get("/redrives", dependencies=[may("dead-letter:read")])
 async def show_redrives(
     ports: Ports, *, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: _Cursor = None
 ) -> RedrivePage:
@@ -189,26 +193,28 @@ async def show_redrives(
     )
 
 
-@router.get("/redrives/{redrive_id}")
+@router.get("/redrives/{redrive_id}", dependencies=[may("dead-letter:read")])
 async def show_redrive(redrive_id: _Id, ports: Ports) -> RedriveAnswer:
     """Show how far a redrive is, and what became of its letters."""
     return redrive_of(await ports.redrives.show(redrive_id))
 
 
-@router.delete("/redrives/{redrive_id}")
+@router.delete("/redrives/{redrive_id}", dependencies=[may("dead-letter:decide")])
 async def cancel_redrive(redrive_id: _Id, ports: Ports) -> RedriveAnswer:
     """Cancel a redrive: what it has claimed is still sent, nothing else is."""
     return redrive_of(await ports.redrives.end(redrive_id, "cancelled"))
 
 
-@router.get("/{letter_id}")
+@router.get("/{letter_id}", dependencies=[may("dead-letter:read")])
 async def show_dead_letter(letter_id: _Id, ports: Ports) -> DeadLetterAnswer:
     """Show one letter, what it says and everything that happened to it."""
     return answer_of(await ports.letters.show(letter_id))
 
 
-@router.post("/{letter_id}/edit")
-async def edit_dead_letter(letter_id: _Id, asked: EditRequest, ports: Ports) -> DeadLetterContent:
+@router.post("/{letter_id}/edit", dependencies=[may("dead-letter:decide")])
+async def edit_dead_letter(
+    caller: Who, letter_id: _Id, asked: EditRequest, ports: Ports
+) -> DeadLetterContent:
     """Change what would be sent; what came is kept, and so is the difference."""
     body = asked.body_base64
     if body is None and asked.body is not None:
@@ -220,36 +226,40 @@ async def edit_dead_letter(letter_id: _Id, asked: EditRequest, ports: Ports) -> 
         content_type=asked.content_type,
         edits=asked.edits,
     )
-    letter = await ports.letters.edit(letter_id, edit, actor=ACTOR, why=asked.why)
+    letter = await ports.letters.edit(letter_id, edit, actor=caller.actor, why=asked.why)
     return content_of(letter)
 
 
-@router.post("/{letter_id}/discard")
+@router.post("/{letter_id}/discard", dependencies=[may("dead-letter:decide")])
 async def discard_dead_letter(
-    letter_id: _Id, asked: DiscardRequest, ports: Ports
+    caller: Who, letter_id: _Id, asked: DiscardRequest, ports: Ports
 ) -> DeadLetterAnswer:
     """Decide that a letter is not wanted any more; it stays where it is, with the reason."""
     chosen = Chosen(ids=(letter_id,))
-    count = await ports.letters.discard(chosen, actor=ACTOR, why=asked.reason, limit=1)
+    count = await ports.letters.discard(chosen, actor=caller.actor, why=asked.reason, limit=1)
     history = await ports.letters.show(letter_id)
     if not count and history.letter.status != "discarded":
         raise LetterDecided(letter_id, history.letter.status, "discarded")
     return answer_of(history)
 
 
-@router.post("/{letter_id}/redrive", status_code=202)
+@router.post("/{letter_id}/redrive", status_code=202, dependencies=[may("dead-letter:decide")])
 async def redrive_dead_letter(
-    letter_id: _Id, ports: Ports, response: Response, asked: RedriveRequest | None = None
+    caller: Who,
+    letter_id: _Id,
+    ports: Ports,
+    response: Response,
+    asked: RedriveRequest | None = None,
 ) -> RedriveAnswer:
     """Send one letter again."""
     why = asked.why if asked else ""
-    return await _ask(ports, Wish(chosen=Chosen(ids=(letter_id,)), why=why), response)
+    return await _ask(ports, caller, Wish(chosen=Chosen(ids=(letter_id,)), why=why), response)
 
 
 async def _ask(
-    ports: Deps, wish: Wish, response: Response, *, key: str | None = None
+    ports: Deps, caller: Caller, wish: Wish, response: Response, *, key: str | None = None
 ) -> RedriveAnswer:
-    redrive = await ports.redrives.ask(wish, actor=ACTOR, key=key)
+    redrive = await ports.redrives.ask(wish, actor=caller.actor, key=key)
     response.headers["Location"] = f"/api/v1/dead-letters/redrives/{redrive.id}"
     return redrive_of(redrive)
 

@@ -8,27 +8,19 @@ from typing import Annotated, Literal, Protocol, cast
 from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
+from api.identity.ports import Identity
 from bus.asking import Asks
 from bus.depths import WorkDepths
 from bus.letters import Letters
 from bus.ports import Clock, Log, Store
 from bus.recorder import Outcome
 from bus.redrives import Redrives
-from domain.identity import PERMISSIONS, Caller
 from domain.policies import AnyReport
 from domain.recorded import Report
 
 Condition = Literal["healthy", "degraded", "unhealthy", "unknown"]
 Probe = Callable[[], Awaitable[Condition]]
 """Looks at something the system depends on. It answers within a second, and does not raise."""
-
-
-async def _none(_: str, __: str) -> str | None:
-    return None
-
-
-async def _anybody(_: Request) -> Caller:
-    return Caller(subject="anonymous", role="admin", permissions=PERMISSIONS["admin"])
 
 
 class Streams(Store, Protocol):
@@ -77,11 +69,8 @@ class Deps:
     probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
     """Further components of the health report, by their names: ``message_bus``, ``migrations``."""
 
-    identify: Callable[[Request], Awaitable[Caller]] = _anybody
-    """Tells who asks."""
-
-    agent_token: Callable[[str, str], Awaitable[str | None]] = _none
-    """Issues a token to an agent that registers, by its id and type; None where it needs none."""
+    identity: Identity
+    """Who asks, and how they get in."""
 
     asks: Asks | None = None
     """Asks agents over the broker; None where there is nobody to ask."""

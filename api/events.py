@@ -1,9 +1,10 @@
 """Events: the record itself, as CloudEvents, for other systems and for the curious."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
+from api.access import may
 from api.deps import Ports
 from api.errors import UnknownEvent
 from api.reading import POSITION
@@ -13,13 +14,15 @@ router = APIRouter(prefix="/events", tags=["events"])
 
 BATCH_TYPE = "application/cloudevents-batch+json"
 
-_BATCH = {
+_BATCH: dict[int | str, dict[str, Any]] = {
     200: {"content": {BATCH_TYPE: {"schema": {"type": "array", "items": {"type": "object"}}}}}
 }
-_ONE = {200: {"content": {CONTENT_TYPE: {"schema": {"type": "object"}}}}}
+_ONE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {CONTENT_TYPE: {"schema": {"type": "object"}}}}
+}
 
 
-@router.get("", response_class=Response, responses=_BATCH)  # type: ignore[arg-type] # as FastAPI documents it
+@router.get("", response_class=Response, responses=_BATCH, dependencies=[may("event:read")])
 async def show_events(
     ports: Ports,
     after: Annotated[int, Query(ge=0, lt=2**63, description="The position after which.")] = 0,
@@ -36,7 +39,9 @@ async def show_events(
     return Response(body, media_type=BATCH_TYPE, headers=headers)
 
 
-@router.get("/{position}", response_class=Response, responses=_ONE)  # type: ignore[arg-type] # as above
+@router.get(
+    "/{position}", response_class=Response, responses=_ONE, dependencies=[may("event:read")]
+)
 async def show_event(ports: Ports, position: Annotated[int, Path(ge=1, lt=2**63)]) -> Response:
     """Show one event whole: where a published one says ``dataref``, it is here."""
     found = await ports.log.read_all(after=position - 1, limit=1)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from api.access import Who, may
 from api.deps import Ports
 from api.durations import human_or_none
 from api.execution_answers import (
@@ -23,8 +24,9 @@ from api.execution_answers import (
     summary_of,
 )
 from api.execution_requests import ExecutionRequest
+from api.ownership import owners_of
 from api.past import AsOf, Past
-from api.plans import ACTOR, require_plan
+from api.plans import require_plan
 from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
 from domain.errors import UnknownRun
 from domain.goals import Goal, Options
@@ -49,11 +51,12 @@ MOST_CURRENT = 200
 _Id = Annotated[RunId, Path()]
 
 
-@router.post("/start", status_code=201)
+@router.post("/start", status_code=201, dependencies=[may("plan:steer")])
 async def start_execution(
-    asked: ExecutionRequest, ports: Ports, request: Request, response: Response
+    caller: Who, asked: ExecutionRequest, ports: Ports, request: Request, response: Response
 ) -> StartedAnswer:
     """Execute a ready plan, or one that has been executed before."""
+    await owners_of(request).require(ports, caller, "plan:steer", plan_id=asked.plan_id)
     async with snapshot(ports, PLANS, GRAPHS) as read:
         row = await require_plan(read, asked.plan_id)
         tasks = tuple(await read_graph(read.connection, asked.plan_id))
@@ -101,7 +104,7 @@ async def start_execution(
             stream=run_id,
             body=requested,
             said_at=said_at,
-            actor=ACTOR,
+            actor=caller.actor,
             correlation_id=report_id,
         )
     )
@@ -116,8 +119,9 @@ async def start_execution(
     )
 
 
-@router.get("")
+@router.get("", dependencies=[may("plan:read")])
 async def show_executions(
+    caller: Who,
     views: Reading,
     *,
     plan_id: PlanId | None = None,
@@ -134,6 +138,7 @@ async def show_executions(
             plan_id=plan_id,
             status=status,
             kind=kind,
+            owner=caller.only("plan:read"),
             before=before,
             limit=limit + 1,
         )
@@ -145,7 +150,7 @@ async def show_executions(
     )
 
 
-@router.get("/{execution_id}")
+@router.get("/{execution_id}", dependencies=[may("plan:read")])
 async def show_execution(
     execution_id: _Id, views: Reading, ports: Ports, past: AsOf
 ) -> ExecutionAnswer:
@@ -193,7 +198,7 @@ async def show_execution(
     )
 
 
-@router.get("/{execution_id}/logs")
+@router.get("/{execution_id}/logs", dependencies=[may("plan:read")])
 async def show_logs(
     execution_id: _Id,
     views: Reading,

@@ -9,6 +9,7 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
+from api.access import may
 from api.deps import Ports
 from api.durations import Moment, human
 from api.reading import Reading
@@ -73,7 +74,7 @@ class ForecastAnswer(BaseModel):
     """The events that moved it most, the latest first."""
 
 
-@router.get("/forecast")
+@router.get("/forecast", dependencies=[may("plan:read")])
 async def show_forecast(
     execution_id: Annotated[RunId, Path()],
     views: Reading,

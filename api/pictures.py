@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from api.access import may
 from api.plans import Id, require_plan
 from api.reading import Reading
 from domain.goals import Options
@@ -32,7 +33,9 @@ _HEADERS = {
 _DRAWN: dict[int | str, dict[str, Any]] = {200: {"content": {SVG: {"schema": {"type": "string"}}}}}
 
 
-@router.get("/{plan_id}.svg", response_class=Response, responses=_DRAWN)
+@router.get(
+    "/{plan_id}.svg", response_class=Response, responses=_DRAWN, dependencies=[may("plan:read")]
+)
 async def draw_plan(plan_id: Id, views: Reading) -> Response:
     """Draw the graph of a plan: where each task stands, and the critical path."""
     async with views.snapshot(PLANS, GRAPHS, TASKS) as read:
@@ -45,7 +48,12 @@ async def draw_plan(plan_id: Id, views: Reading) -> Response:
     return Response(picture, media_type=SVG, headers=_HEADERS)
 
 
-@router.get("/{plan_id}/gantt.svg", response_class=Response, responses=_DRAWN)
+@router.get(
+    "/{plan_id}/gantt.svg",
+    response_class=Response,
+    responses=_DRAWN,
+    dependencies=[may("plan:read")],
+)
 async def draw_schedule(plan_id: Id, views: Reading) -> Response:
     """Draw the schedule of a plan, and when its last execution has done what."""
     async with views.snapshot(PLANS, GRAPHS, TASKS) as read:

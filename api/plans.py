@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BeforeValidator
 
+from api.access import Who, may
 from api.deps import Deps, Ports
 from api.durations import human_or_none, parse_duration
 from api.graphs import drawing_of, task_graph_of
@@ -31,6 +32,7 @@ from domain.errors import Unavailable, UnknownPlan
 from domain.estimates import Effort
 from domain.findings import Conflict
 from domain.goals import Goal, Options
+from domain.identity import Caller
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
 from domain.recorded import Report, derived_id
 from domain.tasks import Task
@@ -46,7 +48,6 @@ from projections.tasks import TASKS, statuses_of
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 
-ACTOR = "users/anonymous"
 """Who asks, as long as nobody has to say who they are."""
 
 _PAUSE = 0.025
@@ -90,8 +91,9 @@ class PlanRequest(Value):
     """A graph of your own: the plan needs no planning then."""
 
 
-@router.post("/create", status_code=201)
+@router.post("/create", status_code=201, dependencies=[may("plan:create")])
 async def create_plan(
+    caller: Who,
     asked: PlanRequest,
     ports: Ports,
     response: Response,
@@ -104,7 +106,7 @@ async def create_plan(
     ] = None,
 ) -> PlanCreatedAnswer:
     """Accept a goal; 201 when it is planned already, 202 when its planning goes on."""
-    plan_id = f"plan_{_part(ports, idempotency_key)}"
+    plan_id = f"plan_{_part(ports, caller, idempotency_key)}"
     said_at = ports.clock.now()
     report_id = derived_id(plan_id, "goal.submitted")
     outcome = await ports.record(
@@ -119,7 +121,7 @@ async def create_plan(
                 history=() if asked.task_graph else await _history(ports, asked.options),
             ),
             said_at=said_at,
-            actor=ACTOR,
+            actor=caller.actor,
             correlation_id=report_id,
         )
     )
@@ -133,8 +135,9 @@ async def create_plan(
     return accepted(plan_id, asked.goal, row, created_at)
 
 
-@router.get("")
+@router.get("", dependencies=[may("plan:read")])
 async def show_plans(
+    caller: Who,
     views: Reading,
     status: PlanStatus | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -143,7 +146,13 @@ async def show_plans(
     """Show plans, the newest first."""
     before = parse_cursor(cursor)
     async with views.snapshot(PLANS) as read:
-        rows = await list_plans(read.connection, status=status, before=before, limit=limit + 1)
+        rows = await list_plans(
+            read.connection,
+            owner=caller.only("plan:read"),
+            status=status,
+            before=before,
+            limit=limit + 1,
+        )
     shown = rows[:limit]
     more = len(rows) > limit
     return PlanPage(
@@ -152,7 +161,7 @@ async def show_plans(
     )
 
 
-@router.get("/{plan_id}")
+@router.get("/{plan_id}", dependencies=[may("plan:read")])
 async def show_plan(plan_id: Id, views: Reading, past: AsOf) -> PlanAnswer:
     """Show one plan with its graph, now or as of a moment."""
     async with views.snapshot(PLANS, GRAPHS, FINDINGS, TASKS, AGENTS) as read:
@@ -197,7 +206,7 @@ async def show_plan(plan_id: Id, views: Reading, past: AsOf) -> PlanAnswer:
     )
 
 
-@router.get("/{plan_id}/graph")
+@router.get("/{plan_id}/graph", dependencies=[may("plan:read")])
 async def show_graph(plan_id: Id, views: Reading) -> GraphAnswer:
     """Show one plan's graph as dagre wants it, with its critical path."""
     async with views.snapshot(PLANS, GRAPHS, TASKS) as read:
@@ -210,8 +219,9 @@ async def show_graph(plan_id: Id, views: Reading) -> GraphAnswer:
     )
 
 
-@router.delete("/{plan_id}")
+@router.delete("/{plan_id}", dependencies=[may("plan:steer")])
 async def cancel_plan(
+    caller: Who,
     plan_id: Id,
     ports: Ports,
     response: Response,
@@ -226,7 +236,7 @@ async def cancel_plan(
             stream=plan_id,
             body=PlanCancelRequested(plan_id=plan_id, reason=reason),
             said_at=ports.clock.now(),
-            actor=ACTOR,
+            actor=caller.actor,
             correlation_id=report_id,
             at_version=at_version,
         )
@@ -281,5 +291,5 @@ async def _planned(ports: Deps, plan_id: str, wait: float) -> tuple[PlanRow | No
         await asyncio.sleep(_PAUSE)
 
 
-def _part(ports: Deps, key: str | None) -> str:
-    return ports.new_id() if key is None else derived_id(f"{ACTOR}/{key}", "plan")
+def _part(ports: Deps, caller: Caller, key: str | None) -> str:
+    return ports.new_id() if key is None else derived_id(f"{caller.actor}/{key}", "plan")

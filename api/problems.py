@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api.errors import BadHead, DatabaseSilent, HeadTooLarge, NotAllowed, ViewsMissing
+from api.identity.errors import TooManyAttempts, Unauthenticated
 from bus.asking import AgentTimeout
 from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
 from domain.errors import (
@@ -81,6 +82,10 @@ def status_of(error: TaskloomError) -> HTTPStatus:
             return HTTPStatus.CONFLICT
         case TooLarge():
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        case Unauthenticated():
+            return HTTPStatus.UNAUTHORIZED
+        case TooManyAttempts():
+            return HTTPStatus.TOO_MANY_REQUESTS
         case NotAllowed():
             return HTTPStatus.FORBIDDEN
         case UnsupportedMediaType():
@@ -130,7 +135,15 @@ def problem_of(error: TaskloomError) -> Response:
     if isinstance(error, StreamMovedOn):
         status = HTTPStatus.PRECONDITION_FAILED
         return problem(status, error.code, str(error), current_version=error.version)
-    return problem(status_of(error), error.code, str(error))
+    answer = problem(status_of(error), error.code, str(error))
+    match error:
+        case Unauthenticated():
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        case TooManyAttempts(retry_after=seconds):
+            answer.headers["Retry-After"] = str(seconds)
+        case _:
+            pass
+    return answer
 
 
 def answer_problems(app: FastAPI) -> None:

@@ -1,5 +1,6 @@
 """Agents come and go: they register, agree how to speak, and are deregistered."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
@@ -24,6 +25,9 @@ from domain.weights import weight
 from projections.agents import AGENTS, read_agent
 
 router = APIRouter(prefix="/agents", tags=["agents"])
+
+AGENT_TOKEN = timedelta(minutes=15)
+"""How long an agent may show its token; registering again gives the next one."""
 
 LARGEST_METADATA = 64 * 1024
 """Bytes of JSON that an agent may say of itself."""
@@ -57,8 +61,8 @@ class RegisteredAnswer(BaseModel):
     agent_id: str
     status: str = "registered"
     registered_at: Moment
-    token: str | None
-    """What it identifies itself by from now on; null where agents need none."""
+    token: str
+    """Identifies it for a quarter of an hour; registering again gives the next one."""
 
     agent_type: str
     role: Role
@@ -122,7 +126,7 @@ async def register_agent(
     return RegisteredAnswer(
         agent_id=asked.agent_id,
         registered_at=registered_at,
-        token=await ports.agent_token(asked.agent_id, asked.agent_type),
+        token=await _token(ports, asked.agent_id, instance, caller),
         agent_type=asked.agent_type,
         role=asked.role,
         instance=instance,
@@ -148,11 +152,26 @@ async def deregister_agent(
         report_id=derived_id(ports.new_id(), agent_id),
         at_version=at_version,
     )
+    await ports.identity.accounts.revoke_subject(f"agents/{agent_id}", now=ports.clock.now())
+    await ports.identity.auditor.note("agent.revoked", agent_id, actor=caller.actor, detail=reason)
     message = "Agent was not registered any more"
     if outcome.events:
         message = "Agent deregistered successfully"
         response.headers[POSITION] = str(outcome.position)
     return DeregisteredAnswer(agent_id=agent_id, message=message)
+
+
+async def _token(ports: Deps, agent_id: str, instance: str, caller: Caller) -> str:
+    """Issue the token of one start of an agent; it renews it by registering again."""
+    await ports.identity.auditor.note("agent.token-issued", agent_id, actor=caller.actor)
+    return ports.identity.tokens.issue(
+        "agent+jwt",
+        agent_id,
+        instance,
+        token_id=ports.new_id(),
+        now=ports.clock.now(),
+        lifetime=AGENT_TOKEN,
+    )
 
 
 async def _say(

@@ -8,14 +8,16 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BeforeValidator, Field
 
+from api.access import Who, may
 from api.deps import Deps, Ports
 from api.execution_requests import understood
-from api.plans import ACTOR, Id
+from api.plans import Id
 from api.reading import POSITION
 from api.revision_answers import ReplanAnswer, changes_of, impact_of
 from api.tags import IfMatch
 from bus.recorder import Outcome
 from domain.errors import PlanNotReady, StreamMovedOn, UnknownPlan, UnknownRun
+from domain.identity import Caller
 from domain.plan import Plan, execution_of
 from domain.recorded import Report, derived_id
 from domain.revisions import PlanReplanning, PlanReplanRequested
@@ -72,8 +74,9 @@ class ReplanRequest(Value):
         return None if allowed is None else allowed.total_seconds()
 
 
-@router.post("/replan", status_code=202)
+@router.post("/replan", status_code=202, dependencies=[may("plan:steer")])
 async def replan(
+    caller: Who,
     plan_id: Id,
     ports: Ports,
     response: Response,
@@ -88,7 +91,7 @@ async def replan(
     plan, version = cast("tuple[Plan | None, int]", await ports.streams.load(plan_id))
     if plan is None:
         raise UnknownPlan(plan_id)
-    wish = derived_id(plan_id, f"replan/{ACTOR}/{idempotency_key or ports.new_id()}")
+    wish = derived_id(plan_id, f"replan/{caller.actor}/{idempotency_key or ports.new_id()}")
     granted = await _granted(ports, plan_id, wish) if idempotency_key else None
     run: str | None = None
     position = 0
@@ -97,7 +100,7 @@ async def replan(
     else:
         if at_version not in (None, version):
             raise StreamMovedOn(plan_id, at_version, version)
-        position = (await _say(ports, plan, asked or ReplanRequest(), wish)).position
+        position = (await _say(ports, caller, plan, asked or ReplanRequest(), wish)).position
         run = plan.replanning.planning_run if plan.replanning else None
     steps = await _answered(ports, plan_id, after=version, is_begun=run is not None, wait=wait)
     position = max([position, *(step.position for step in steps)]) or await ports.head()
@@ -113,7 +116,7 @@ async def _granted(ports: Deps, plan_id: str, wish: str) -> int | None:
     return None
 
 
-async def _say(ports: Deps, plan: Plan, asked: ReplanRequest, wish: str) -> Outcome:
+async def _say(ports: Deps, caller: Caller, plan: Plan, asked: ReplanRequest, wish: str) -> Outcome:
     """Ask the run that carries the plan out; where there is none, the plan.
 
     Raises:
@@ -127,7 +130,7 @@ async def _say(ports: Deps, plan: Plan, asked: ReplanRequest, wish: str) -> Outc
                 stream=body.run_id if isinstance(body, RunReplanRequested) else plan.id,
                 body=body,
                 said_at=ports.clock.now(),
-                actor=ACTOR,
+                actor=caller.actor,
                 correlation_id=wish,
             )
         )
@@ -151,7 +154,7 @@ async def _say(ports: Deps, plan: Plan, asked: ReplanRequest, wish: str) -> Outc
     except UnknownRun:
         return await say(
             PlanReplanRequested(
-                plan_id=plan.id, reason=asked.reason, max_delay=asked.max_delay, author=ACTOR
+                plan_id=plan.id, reason=asked.reason, max_delay=asked.max_delay, author=caller.actor
             )
         )
 

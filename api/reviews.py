@@ -5,10 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, Field
 
+from api.access import Who, may
 from api.deps import Ports
-from api.plans import ACTOR, Id, SubmittedGraph, require_plan
+from api.plans import Id, SubmittedGraph, require_plan
 from api.reading import POSITION, snapshot, wait_for
 from api.tags import IfMatch
+from domain.identity import Caller
 from domain.plan import PlanStatus
 from domain.recorded import Report, derived_id
 from domain.reviews import PlanReviewed, Verdict
@@ -47,8 +49,9 @@ class Reviewed(BaseModel):
     revision: int
 
 
-@router.post("/approve")
+@router.post("/approve", dependencies=[may("plan:steer")])
 async def approve_plan(
+    caller: Who,
     plan_id: Id,
     ports: Ports,
     response: Response,
@@ -58,11 +61,14 @@ async def approve_plan(
 ) -> Reviewed:
     """Let a proposed plan be carried out; with ``auto_execute`` it begins at once."""
     said = opinion or Opinion()
-    return await _say(plan_id, "approve", said, (), ports, response, idempotency_key, at_version)
+    return await _say(
+        caller, plan_id, "approve", said, (), ports, response, idempotency_key, at_version
+    )
 
 
-@router.post("/amend")
+@router.post("/amend", dependencies=[may("plan:steer")])
 async def amend_plan(
+    caller: Who,
     plan_id: Id,
     amendment: Amendment,
     ports: Ports,
@@ -73,12 +79,13 @@ async def amend_plan(
     """Put another graph in the place of the proposed one; it waits for a verdict again."""
     tasks = amendment.task_graph.tasks
     return await _say(
-        plan_id, "amend", amendment, tasks, ports, response, idempotency_key, at_version
+        caller, plan_id, "amend", amendment, tasks, ports, response, idempotency_key, at_version
     )
 
 
-@router.post("/reject")
+@router.post("/reject", dependencies=[may("plan:steer")])
 async def reject_plan(
+    caller: Who,
     plan_id: Id,
     ports: Ports,
     response: Response,
@@ -88,10 +95,13 @@ async def reject_plan(
 ) -> Reviewed:
     """Let a proposed plan never be carried out."""
     said = opinion or Opinion()
-    return await _say(plan_id, "reject", said, (), ports, response, idempotency_key, at_version)
+    return await _say(
+        caller, plan_id, "reject", said, (), ports, response, idempotency_key, at_version
+    )
 
 
 async def _say(
+    caller: Caller,
     plan_id: str,
     verdict: Verdict,
     opinion: Opinion,
@@ -103,7 +113,7 @@ async def _say(
 ) -> Reviewed:
     async with snapshot(ports, PLANS) as read:
         row = await require_plan(read, plan_id)
-    report_id = derived_id(plan_id, f"{verdict}/{ACTOR}/{key or ports.new_id()}")
+    report_id = derived_id(plan_id, f"{verdict}/{caller.actor}/{key or ports.new_id()}")
     outcome = await ports.record(
         Report(
             id=report_id,
@@ -117,7 +127,7 @@ async def _say(
                 tasks=tasks,
             ),
             said_at=ports.clock.now(),
-            actor=ACTOR,
+            actor=caller.actor,
             correlation_id=report_id,
             at_version=at_version,
         )

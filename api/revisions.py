@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from api.access import may
 from api.errors import UnknownRevision
 from api.plans import Id, require_plan
 from api.reading import Reading
@@ -29,7 +30,7 @@ from projections.revisions import REVISIONS, RevisionRow, graph_at, read_revisio
 router = APIRouter(prefix="/plans/{plan_id}", tags=["plans"])
 
 
-@router.get("/revisions")
+@router.get("/revisions", dependencies=[may("plan:read")])
 async def show_revisions(plan_id: Id, views: Reading) -> RevisionsAnswer:
     """Show what became of a plan's graph, the first step first."""
     async with views.snapshot(PLANS, REVISIONS) as read:
@@ -38,7 +39,7 @@ async def show_revisions(plan_id: Id, views: Reading) -> RevisionsAnswer:
     return RevisionsAnswer(plan_id=plan_id, revisions=[shown(row) for row in rows])
 
 
-@router.get("/diff")
+@router.get("/diff", dependencies=[may("plan:read")])
 async def show_difference(
     plan_id: Id,
     views: Reading,
@@ -67,7 +68,7 @@ async def show_difference(
     )
 
 
-@router.get("/tasks/{task_id}/blame")
+@router.get("/tasks/{task_id}/blame", dependencies=[may("plan:read")])
 async def blame_task(
     plan_id: Id, task_id: Annotated[TaskId, Path()], views: Reading
 ) -> BlameAnswer:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from api.access import may
 from api.durations import Moment, human
 from api.plans import Id, require_plan
 from api.reading import Reading
@@ -70,7 +71,7 @@ class ScheduleAnswer(BaseModel):
     schedule: PlannedSchedule | None
 
 
-@router.get("/{plan_id}/schedule")
+@router.get("/{plan_id}/schedule", dependencies=[may("plan:read")])
 async def show_schedule(plan_id: Id, views: Reading) -> ScheduleAnswer:
     """Show when the tasks of a plan run, were it started as soon as it was planned."""
     async with views.snapshot(PLANS, GRAPHS) as read:

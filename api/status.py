@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
 
+from api.access import may
 from api.agents import DegradedType, degraded_type
 from api.deps import Condition, Deps, Ports
 from api.durations import Moment, human
@@ -86,7 +87,7 @@ class _Looked:
     degraded: Sequence[Degraded]
 
 
-@router.get("/status")
+@router.get("/status", dependencies=[may("status:read")])
 async def show_status(ports: Ports) -> StatusReport:
     """Show how the system and its parts are."""
     looked, components = await asyncio.gather(_look(ports), _probe(ports))

@@ -6,8 +6,8 @@ from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Response
 
+from api.access import Who, may
 from api.deps import Deps, Ports
-from api.plans import ACTOR
 from api.reading import POSITION, Snapshot, snapshot, wait_for
 from api.steering_answers import Cancelled, Paused, Resumed, RolledBack, TaskSteered
 from api.tags import IfMatch
@@ -60,11 +60,12 @@ class Commander:
     response: Response
     key: str | None
     at_version: int | None
+    actor: str
 
     async def say(self, report: SteeringReport) -> Outcome:
         """Record what a person asks of a run."""
         about = getattr(report, "task_id", "")
-        said = f"{report.type}/{about}/{ACTOR}/{self.key or self.ports.new_id()}"
+        said = f"{report.type}/{about}/{self.actor}/{self.key or self.ports.new_id()}"
         report_id = derived_id(report.run_id, said)
         outcome = await self.ports.record(
             Report(
@@ -72,7 +73,7 @@ class Commander:
                 stream=report.run_id,
                 body=report,
                 said_at=self.ports.clock.now(),
-                actor=ACTOR,
+                actor=self.actor,
                 correlation_id=report_id,
                 at_version=self.at_version,
             )
@@ -97,6 +98,7 @@ class Commander:
 
 
 def _commander(
+    caller: Who,
     ports: Ports,
     response: Response,
     idempotency_key: Annotated[
@@ -104,13 +106,19 @@ def _commander(
     ] = None,
     at_version: IfMatch = None,
 ) -> Commander:
-    return Commander(ports=ports, response=response, key=idempotency_key, at_version=at_version)
+    return Commander(
+        ports=ports,
+        response=response,
+        key=idempotency_key,
+        at_version=at_version,
+        actor=caller.actor,
+    )
 
 
 Command = Annotated[Commander, Depends(_commander)]
 
 
-@router.post("/pause")
+@router.post("/pause", dependencies=[may("plan:steer")])
 async def pause_execution(execution_id: _Id, command: Command, why: Why | None = None) -> Paused:
     """Dispatch nothing new; what agents have in hand goes on."""
     outcome = await command.say(
@@ -131,7 +139,7 @@ async def pause_execution(execution_id: _Id, command: Command, why: Why | None =
     )
 
 
-@router.post("/resume")
+@router.post("/resume", dependencies=[may("plan:steer")])
 async def resume_execution(execution_id: _Id, command: Command) -> Resumed:
     """Go on with a paused execution."""
     outcome = await command.say(RunResumeRequested(run_id=execution_id))
@@ -147,7 +155,7 @@ async def resume_execution(execution_id: _Id, command: Command) -> Resumed:
     return Resumed(execution_id=execution_id, status=row.status, resumed_at=None, resumed_from=None)
 
 
-@router.post("/cancel")
+@router.post("/cancel", dependencies=[may("plan:steer")])
 async def cancel_execution(
     execution_id: _Id, command: Command, why: Why | None = None
 ) -> Cancelled:
@@ -165,7 +173,7 @@ async def cancel_execution(
     )
 
 
-@router.post("/rollback")
+@router.post("/rollback", dependencies=[may("plan:steer")])
 async def roll_back_execution(
     execution_id: _Id, command: Command, asked: RollbackRequest
 ) -> RolledBack:
@@ -196,7 +204,7 @@ async def roll_back_execution(
     )
 
 
-@router.post("/tasks/{task_id}/retry")
+@router.post("/tasks/{task_id}/retry", dependencies=[may("plan:steer")])
 async def retry_task(
     execution_id: _Id, task_id: _TaskPath, command: Command, why: Why | None = None
 ) -> TaskSteered:
@@ -206,7 +214,7 @@ async def retry_task(
     return await _steered(command, report)
 
 
-@router.post("/tasks/{task_id}/skip")
+@router.post("/tasks/{task_id}/skip", dependencies=[may("plan:steer")])
 async def skip_task(
     execution_id: _Id, task_id: _TaskPath, command: Command, why: Why | None = None
 ) -> TaskSteered:

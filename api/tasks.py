@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from api.access import may
 from api.reading import Reading
 from api.task_answers import TaskAnswer, TasksAnswer, answer_of
 from domain.errors import UnknownRun, UnknownTask
@@ -17,7 +18,7 @@ _RunPath = Annotated[RunId, Path()]
 _TaskPath = Annotated[TaskId, Path()]
 
 
-@router.get("")
+@router.get("", dependencies=[may("plan:read")])
 async def show_tasks(
     execution_id: _RunPath,
     views: Reading,
@@ -41,7 +42,7 @@ async def show_tasks(
     )
 
 
-@router.get("/{task_id}")
+@router.get("/{task_id}", dependencies=[may("plan:read")])
 async def show_task(execution_id: _RunPath, task_id: _TaskPath, views: Reading) -> TaskAnswer:
     """Show one task of an execution, and its result."""
     async with views.snapshot(EXECUTIONS, TASKS) as read:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
+from api.access import may
 from api.durations import Moment
 from api.plans import require_plan
 from api.reading import Reading
@@ -81,7 +82,7 @@ class UsageAnswer(BaseModel):
     attempts: Sequence[AttemptUsage]
 
 
-@router.get("/{plan_id}/usage")
+@router.get("/{plan_id}/usage", dependencies=[may("plan:read")])
 async def show_usage(plan_id: Annotated[PlanId, Path()], views: Reading) -> UsageAnswer:
     """Show what language models have cost a plan: in all, by task, and by attempt and model."""
     async with views.snapshot(PLANS, USAGE) as read:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from api.access import may
 from api.deps import Deps, Ports
 from api.reading import Reading
 from api.why_answers import RunWhy, TaskWhy, why_run, why_task
@@ -18,7 +19,7 @@ _RunPath = Annotated[RunId, Path()]
 _TaskPath = Annotated[TaskId, Path()]
 
 
-@router.get("/why")
+@router.get("/why", dependencies=[may("plan:read")])
 async def show_why_run(execution_id: _RunPath, views: Reading, ports: Ports) -> RunWhy:
     """Show what an execution waits for: its tasks that wait for no other, the worst first."""
     async with views.snapshot(*WHY) as read:
@@ -26,7 +27,7 @@ async def show_why_run(execution_id: _RunPath, views: Reading, ports: Ports) -> 
     return why_run(seen, await _around(ports, seen))
 
 
-@router.get("/tasks/{task_id}/why")
+@router.get("/tasks/{task_id}/why", dependencies=[may("plan:read")])
 async def show_why_task(
     execution_id: _RunPath, task_id: _TaskPath, views: Reading, ports: Ports
 ) -> TaskWhy:

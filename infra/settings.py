@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agents.llm.choices import Choices
@@ -96,6 +104,22 @@ class Http(_Part):
     """Networks of proxies whose word for a client's address is taken."""
 
 
+class Identity(_Part):
+    """Who may use the API."""
+
+    signing_key: Path | None = None
+    """The Ed25519 key, in PEM, that tokens are signed with; made under ``state_dir`` when empty."""
+
+    earlier_keys: tuple[Path, ...] = ()
+    """Keys that signed before: their tokens still count until they expire."""
+
+    logins: PositiveInt = 5
+    """Attempts of one account to log in, a minute."""
+
+    attempts: PositiveInt = 60
+    """Attempts from one address with wrong passwords, tokens or keys, a minute."""
+
+
 class Agents(_Part):
     """Agents and the leases they hold."""
 
@@ -156,6 +180,7 @@ class Settings(BaseSettings):
     http: Http = Http()
     agents: Agents = Agents()
     audit: Audit = Audit()
+    identity: Identity = Identity()
     health: Limits = Limits()
     """What is expected of an agent; ``TASKLOOM_HEALTH__FAULTS__DEGRADED`` is one of its bounds."""
 
@@ -164,6 +189,9 @@ class Settings(BaseSettings):
 
     llm: Choices = Choices()
     """Language models for planning; agents/README.md lists what can be set."""
+
+    token: SecretStr | None = None
+    """The key or token that verbs show the API; of the stack that runs here when empty."""
 
     state_dir: Path = Path(".taskloom")
     """Where private servers and logs are kept."""
@@ -199,6 +227,7 @@ def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
         "http": Http,
         "agents": Agents,
         "audit": Audit,
+        "identity": Identity,
         "health": Limits,
         "breakers": Fuse,
         "llm": Choices,

@@ -336,6 +336,7 @@ async def list_executions(
     plan_id: str | None = None,
     status: str | None = None,
     kind: str | None = None,
+    owner: str | None = None,
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> Sequence[ExecutionRow]:
@@ -353,6 +354,8 @@ async def list_executions(
             " from views.executions_2 where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
             " and (%(status)s::text is null or status = %(status)s)"
             " and (%(kind)s::text is null or kind = %(kind)s)"
+            " and (%(owner)s::text is null or plan_id in"
+            "      (select plan_id from views.plans_2 where actor = %(owner)s))"
             " and (%(moment)s::timestamptz is null"
             "      or (started_at, run_id) < (%(moment)s, %(run_id)s::text))"
             " order by started_at desc, run_id desc limit %(limit)s",
@@ -360,6 +363,7 @@ async def list_executions(
                 "plan_id": plan_id,
                 "status": status,
                 "kind": kind,
+                "owner": owner,
                 "moment": moment,
                 "run_id": run_id,
                 "limit": limit,

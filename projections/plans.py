@@ -158,6 +158,7 @@ async def list_plans(
     connection: Connection,
     *,
     status: str | None = None,
+    owner: str | None = None,
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> Sequence[PlanRow]:
@@ -166,10 +167,17 @@ async def list_plans(
     async with connection.cursor(row_factory=class_row(PlanRow)) as cursor:
         await cursor.execute(
             "select * from views.plans_2 where (%(status)s::text is null or status = %(status)s)"
+            " and (%(owner)s::text is null or actor = %(owner)s)"
             " and (%(moment)s::timestamptz is null"
             "      or (created_at, plan_id) < (%(moment)s, %(plan_id)s::text))"
             " order by created_at desc, plan_id desc limit %(limit)s",
-            {"status": status, "moment": moment, "plan_id": plan_id, "limit": limit},
+            {
+                "status": status,
+                "owner": owner,
+                "moment": moment,
+                "plan_id": plan_id,
+                "limit": limit,
+            },
         )
         return await cursor.fetchall()
 

@@ -75,7 +75,7 @@ class Workload:
 
     async def run(self) -> None:
         """Submit until cancelled."""
-        async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
+        async with self._world.client(timeout=_TIMEOUT) as client:
             while True:
                 has_room = self.open < self._open_tasks and self.tasks < self.wanted
                 if not has_room and not self._nudged.is_set():
@@ -90,7 +90,7 @@ class Workload:
         self._number += 1
         key = f"{self._seed}-{self._number}"
         wide = [_task(number, {}) for number in range(tasks)]
-        async with httpx2.AsyncClient(timeout=60) as client:
+        async with self._world.client(timeout=60) as client:
             return await self._accept(client, key, wide)
 
     async def submit(self, client: httpx2.AsyncClient, *, is_small: bool) -> str:

@@ -17,6 +17,7 @@ from infra.chaos.points import Kind
 from infra.chaos.processes import Processes, send
 from infra.chaos.proxy import Proxy
 from infra.migrations import upgrade
+from infra.processes.local_key import local_key
 from infra.services.leash import end, launch
 from infra.services.ports import free_port
 from infra.services.postgres import EmbeddedPostgres
@@ -56,11 +57,18 @@ class World:
 
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     api_port: int = 0
+    token: str = ""
+    """The key of the owner of the stack."""
 
     @property
     def api_url(self) -> str:
         """Where the API answers."""
         return f"http://127.0.0.1:{self.api_port}"
+
+    def client(self, *, timeout: float) -> httpx2.AsyncClient:
+        """Return what asks the API, as the owner of the stack."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx2.AsyncClient(timeout=timeout, headers=headers)
 
     def heal(self) -> None:
         """Undo what was done to connections and processes; servers are not restarted."""
@@ -102,7 +110,7 @@ class World:
         Raises:
             TimeoutError: It does not.
         """
-        async with asyncio.timeout(READY_S), httpx2.AsyncClient(timeout=2) as client:
+        async with asyncio.timeout(READY_S), self.client(timeout=2) as client:
             while True:
                 try:
                     if (await client.get(f"{self.api_url}/livez")).is_success:
@@ -133,6 +141,7 @@ async def opened(
         stack.push_async_callback(rabbitmq.stop)
         await asyncio.gather(postgres.start(), rabbitmq.start())
         await asyncio.to_thread(upgrade, postgres.dsn)
+        token = await asyncio.to_thread(local_key, folder / "state", postgres.dsn)
         outside = launch(
             [sys.executable, "-m", "infra.chaos.ledger", folder],
             log=folder / "ledger.log",
@@ -150,6 +159,7 @@ async def opened(
             dsn=postgres.dsn,
             amqp_url=rabbitmq.url,
             api_port=port,
+            token=token,
             env={
                 "TASKLOOM_HTTP__PORT": str(port),
                 "TASKLOOM_STATE_DIR": str(folder / "state"),

@@ -20,11 +20,12 @@ def ask(api: str | None, work: "Callable[[Client], Awaitable[Any]]") -> Any:
     import asyncio
 
     from infra.cli.client import Client
-    from infra.cli.target import api_url
+    from infra.cli.target import api_url, token
     from infra.settings import Settings
 
     async def asking() -> Any:
-        async with Client(api_url(Settings(), api)) as client:
+        settings = Settings()
+        async with Client(api_url(settings, api), token(settings)) as client:
             return await work(client)
 
     return asyncio.run(asking())

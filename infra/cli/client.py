@@ -25,9 +25,12 @@ class ApiUnreachable(Unavailable):
 class Client:
     """Asks the API, and turns its problems into our errors."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url
-        self._http = httpx2.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx2.AsyncClient(
+            base_url=url, timeout=TIMEOUT, trust_env=False, headers=headers
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,6 +107,10 @@ def _problem(answer: httpx2.Response) -> Exception:
             return NotFound(detail)
         case 409 | 412:
             return Conflict(detail)
+        case 401:
+            return Refused(
+                f"{detail}; the verbs show TASKLOOM_TOKEN, or the key of the stack that runs here"
+            )
         case 429 | 502 | 503 | 504:
             return Unavailable(detail)
         case status if status >= 500:

@@ -109,7 +109,7 @@ async def _follow(
     async with (
         limited(session.timeout),
         PostgresStore(where.dsn, pool_max=2) as store,
-        Client(where.api_url) as client,
+        Client(where.api_url, where.token) as client,
     ):
         log = store.log()
         position = await asyncio.to_thread(last_position, where.dsn)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from domain.errors import Unavailable
 from infra.processes import address
+from infra.processes.local_key import read_local_key
 from infra.settings import Settings
 
 
@@ -40,6 +41,14 @@ async def database(settings: Settings, *, is_new: bool = False) -> AsyncGenerato
             )
         async with postgres:
             yield postgres.dsn
+
+
+def token(settings: Settings) -> str | None:
+    """Return what to show the API: as set, of the stack that runs here, or that one left."""
+    if settings.token is not None:
+        return settings.token.get_secret_value()
+    running = address.read(settings.state_dir)
+    return read_local_key(settings.state_dir) if running is None else running.token
 
 
 def api_url(settings: Settings, given: str | None) -> str:

@@ -57,6 +57,7 @@ async def _stay(stack: "LocalStack") -> None:
         await stack.supervisor.wait_until(
             lambda: answers(f"{where.api_url}/readyz"), "the API is ready"
         )
+        _tell(f"token       {where.token}, of the admin who owns this stack")
         _tell(f"API         {where.api_url}/api/v1, explained at {where.api_url}/api/v1/docs")
     command = called()
     _tell(f"submit      {command} plan submit FILE, or {command} run FILE, in another shell")

@@ -20,6 +20,9 @@ class Address:
     api_url: str
     """Without a slash at its end."""
 
+    token: str
+    """The key of the admin who owns the stack."""
+
     is_private_database: bool
     is_embedded_broker: bool
     owner: int

@@ -29,8 +29,10 @@ from domain.errors import Unavailable
 from domain.leases import WorkKind
 from infra.migrations import pending
 from infra.processes.asking import AsksSoon
+from infra.processes.identity import make_identity
 from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Http, Settings
+from infra.store.accounts import AccountTables
 from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
@@ -57,7 +59,10 @@ async def run(settings: Settings) -> None:
             letters=DeadLetterTable(pool, patience=CONNECT),
             redrives=RedriveTable(pool, patience=CONNECT),
             clock=clock,
-            new_id=lambda: str(uuid7()),
+            new_id=_new_id,
+            identity=make_identity(
+                settings, AccountTables(pool, patience=CONNECT), recorder.record, clock, _new_id
+            ),
             version=version("taskloom"),
             started_at=clock.now(),
             asks=asks,
@@ -97,6 +102,10 @@ def served(app: FastAPI, http: Http) -> uvicorn.Config:
         limit_concurrency=1_000,
         h11_max_incomplete_event_size=64 * 1024,
     )
+
+
+def _new_id() -> str:
+    return str(uuid7())
 
 
 class _Depths:

@@ -23,6 +23,7 @@ from domain.values import Role
 from infra.processes import address
 from infra.processes.address import Address
 from infra.processes.children import Program
+from infra.processes.local_key import local_key
 from infra.processes.nursery import COMMAND, Nursery
 from infra.processes.supervisor import Supervisor
 from infra.processes.vigil import Vigil
@@ -113,6 +114,7 @@ async def with_stack(
                 env["TASKLOOM_AMQP__URL"] = amqp_url
                 await supervisor.start(_serve(BROKER, env))
         dsn, postgres = database.result()
+        token = await asyncio.to_thread(local_key, state_dir, dsn)
         port = settings.http.port
         if not port or not is_free(port, settings.http.host):
             port = free_port()
@@ -129,6 +131,7 @@ async def with_stack(
                 dsn=dsn,
                 amqp_url=amqp_url,
                 api_url=f"http://{settings.http.host}:{port}",
+                token=token,
                 is_private_database=settings.db.dsn is None,
                 is_embedded_broker=settings.amqp.url is None,
                 owner=os.getpid(),

@@ -4,8 +4,10 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import httpx2
@@ -20,8 +22,13 @@ from bus.ports import SystemClock
 from bus.reactions import Reactions
 from bus.recorder import Outcome, Recorder
 from domain.deciders import stream_of
+from domain.identity import PERMISSIONS, Caller
 from domain.policies import AnyReport
 from domain.recorded import Report
+from infra.processes.identity import make_identity
+from infra.processes.local_key import local_key
+from infra.settings import Settings
+from infra.store.accounts import AccountTables
 from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
@@ -50,6 +57,9 @@ def app_alone() -> FastAPI:
         raise AssertionError("a bad request went too far")
 
     closed = AsyncConnectionPool(open=False)
+    identity = make_identity(
+        settings(Path(mkdtemp())), AccountTables(closed), nothing, SystemClock(), lambda: "1"
+    )
     deps = Deps(
         views=closed,
         streams=PostgresStore(""),
@@ -62,6 +72,7 @@ def app_alone() -> FastAPI:
         new_id=lambda: "1",
         version="9.9.9",
         started_at=SystemClock().now(),
+        identity=replace(identity, identify=an_admin),
     )
     return create_app(deps)
 
@@ -73,10 +84,19 @@ async def front() -> AsyncIterator[httpx2.AsyncClient]:
         yield http
 
 
-def _client(app: FastAPI) -> httpx2.AsyncClient:
+async def an_admin(_: object) -> Caller:
+    return Caller(subject="ada", role="admin", permissions=PERMISSIONS["admin"])
+
+
+def settings(state_dir: Path) -> Settings:
+    return Settings(state_dir=state_dir, _env_file=None)
+
+
+def _client(app: FastAPI, token: str = "") -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app, raise_app_exceptions=False),
         base_url="http://taskloom",
+        headers={"Authorization": f"Bearer {token}"} if token else {},
     )
 
 
@@ -91,6 +111,7 @@ async def running(database: str) -> AsyncIterator[System]:
     """Run the system's loops and the API on a database, as long as the context lasts."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
         store = await stack.enter_async_context(PostgresStore(database))
         pool = await stack.enter_async_context(
             AsyncConnectionPool(
@@ -134,8 +155,19 @@ async def running(database: str) -> AsyncIterator[System]:
             new_id=lambda: str(uuid.uuid4()),
             version="9.9.9",
             started_at=clock.now(),
+            identity=make_identity(
+                settings(folder),
+                AccountTables(pool),
+                recorder.record,
+                clock,
+                lambda: str(uuid.uuid4()),
+            ),
         )
-        http = await stack.enter_async_context(_client(create_app(deps)))
+        token = await asyncio.to_thread(local_key, folder, database)
+        async with pool.connection() as connection:
+            # Its first use would be the first event of every test.
+            await connection.execute("update identity.keys set last_used_at = now()")
+        http = await stack.enter_async_context(_client(create_app(deps), token))
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(loop.run()) for loop in (recorder, runner, reactions)
         ]

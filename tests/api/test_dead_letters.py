@@ -162,7 +162,7 @@ async def test_an_edit_keeps_what_came_and_what_it_changed(
     shown = await get(system, path)
     assert shown["original"] == json.loads(report(0))
     entry = shown["history"][-1]
-    assert (entry["kind"], entry["why"], entry["actor"]) == ("edited", "a typo", "users/anonymous")
+    assert (entry["kind"], entry["why"], entry["actor"]) == ("edited", "a typo", "users/usr_local")
     assert entry["diff"][0] == 'message_id: "m0" → "other"'
     assert "+ /a: 1" in entry["diff"]
     refused = await post(system, f"{path}/edit", asked, status=409)

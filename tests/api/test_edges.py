@@ -86,6 +86,7 @@ async def test_a_view_that_stopped_is_reported(system: System) -> None:
 
 
 async def test_without_a_database_it_says_so_at_once(system: System) -> None:
+    assert (await system.http.get("/api/v1/status")).status_code == 200  # so that we are known
     await system.pool.close()
     status = await system.http.get("/api/v1/status")
     assert (status.status_code, status.json()["status"]) == (200, "unhealthy")

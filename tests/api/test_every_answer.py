@@ -6,11 +6,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 
 from api.app import create_app
 from api.deps import Deps
 from api.errors import NotAllowed
+from api.identity.ports import Identity
 from domain.identity import PERMISSIONS, Caller
 from infra.processes.api import served
 from infra.settings import Http, Rates
@@ -123,17 +125,22 @@ async def test_where_any_origin_may_ask_none_may_bring_credentials() -> None:
     assert "access-control-allow-credentials" not in answer.headers
 
 
-async def by_header(request: Request) -> Caller:
+async def by_header(request: HTTPConnection) -> Caller:
     """Take a caller's word for who they are, and their role."""
     role, _, subject = request.headers.get("x-who", "admin/root").partition("/")
     assert role in ("user", "admin")
     return Caller(subject=subject, role=role, permissions=PERMISSIONS[role])  # type: ignore[arg-type, index] # as asserted
 
 
+def trusting(identity: Identity) -> Identity:
+    """Return an identity that takes every caller's word."""
+    return replace(identity, identify=by_header)
+
+
 @pytest.fixture
 async def counted(system: System) -> AsyncIterator[httpx2.AsyncClient]:
     rates = Rates(user="3/hour", nobody="2/hour").model_dump()
-    limited = replace(system.deps, identify=by_header, rates=rates)
+    limited = replace(system.deps, identity=trusting(system.deps.identity), rates=rates)
     async with client(create_app(limited)) as http:
         yield http
 
@@ -162,10 +169,11 @@ async def test_who_asks_too_often_is_told_when_to_come_back(counted: httpx2.Asyn
 
 
 async def test_an_address_that_does_not_say_who_asks_is_counted_whatever_it_claims() -> None:
-    async def nobody(request: Request) -> Caller:
+    async def nobody(request: HTTPConnection) -> Caller:
         raise NotAllowed("plan:read")
 
-    limited = deps(identify=nobody, rates={"nobody": "2/hour"})
+    identity = replace(deps().identity, identify=nobody)
+    limited = deps(identity=identity, rates={"nobody": "2/hour"})
     app = create_app(limited)
     async with client(app, client=("192.0.2.7", 1)) as http:
         for number in range(3):

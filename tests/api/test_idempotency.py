@@ -7,7 +7,7 @@ import httpx2
 
 from api.app import create_app
 from tests.api.conftest import System
-from tests.api.test_every_answer import by_header, client
+from tests.api.test_every_answer import client, trusting
 from tests.api.test_executions import a_plan, started
 from tests.api.test_plans import GOAL, GRAPH
 
@@ -44,7 +44,7 @@ async def test_what_was_refused_frees_its_key(system: System) -> None:
 
 
 async def test_the_keys_of_one_caller_are_none_of_anothers(system: System) -> None:
-    app = create_app(replace(system.deps, identify=by_header))
+    app = create_app(replace(system.deps, identity=trusting(system.deps.identity)))
     async with client(app) as http:
         ann, bob = ({"X-Who": who} | KEY for who in ("admin/ann", "admin/bob"))
         first = await http.post(CREATE, json=ASKED, headers=ann)

@@ -17,7 +17,9 @@ README = Path(apps.__file__).with_name("README.md").read_text()
 
 
 async def test_the_endpoints_are_those_of_the_table(front: httpx2.AsyncClient) -> None:
-    listed = set(re.findall(r"^\| (GET|POST|PUT|DELETE) \| `([^`]+)` \|", README, re.MULTILINE))
+    listed = set(
+        re.findall(r"^\| (GET|POST|PUT|PATCH|DELETE) \| `([^`]+)` \|", README, re.MULTILINE)
+    )
     schema = (await front.get("/api/v1/openapi.json")).json()
     there = {
         (method.upper(), path) for path, methods in schema["paths"].items() for method in methods

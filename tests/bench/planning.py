@@ -47,7 +47,7 @@ async def measure(dsn: str, amqp_url: str, *, rounds: int, at_once: int) -> Sequ
                 for first in range(0, len(wanted), at_once):
                     plans = await asyncio.gather(
                         *(
-                            post(stack.api_url, each["goal"], **each["options"])
+                            post(stack, each["goal"], **each["options"])
                             for each in wanted[first : first + at_once]
                         )
                     )

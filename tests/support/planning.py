@@ -1,20 +1,19 @@
 """Planners in the test's own process, and what the log says of a planning."""
 
 import asyncio
-import urllib.request
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import orjson
 import psycopg
 
 from agents.agent import Agent, Carry, Work
 from domain.values import JsonObject
 from infra.chaos import checker
 from tests.agents.kit.running import Running
+from tests.system.processes import Stack
 
 
 def paused(agent: Agent, *, seconds: float) -> Agent:
@@ -37,19 +36,11 @@ async def enter(stack: AsyncExitStack, agents: Iterable[Agent], url: str) -> Non
         await stack.enter_async_context(Running(agent, url, agent_id=name))
 
 
-async def post(api_url: str, goal: Mapping[str, Any], **options: Any) -> str:
+async def post(stack: Stack, goal: Mapping[str, Any], **options: Any) -> str:
     """Submit a goal, and return the id of its plan."""
-    asked = urllib.request.Request(
-        f"{api_url}/api/v1/plans/create?wait=0",
-        data=orjson.dumps({"goal": goal, "options": options}),
-        headers={"Content-Type": "application/json"},
-    )
-
-    def submit() -> str:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            return str(orjson.loads(answer.read())["plan_id"])
-
-    return await asyncio.to_thread(submit)
+    body = {"goal": goal, "options": options}
+    answer = await asyncio.to_thread(stack.ask, "/plans/create?wait=0", body)
+    return str(answer["plan_id"])
 
 
 def events(dsn: str, stream: str = "") -> list[checker.Event]:

@@ -22,6 +22,8 @@ from typing import Any, TextIO
 import orjson
 import psycopg
 
+from infra.processes.local_key import local_key
+
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "infra.cli")
 CORE = ("coordinator", "projector", "api")
@@ -49,6 +51,9 @@ class Stack:
     dsn: str
     amqp_url: str
     api_url: str
+    token: str
+    """The key of whoever owns the stack."""
+
     env: Mapping[str, str]
     amqp_urls: Mapping[str, str] = field(default_factory=dict[str, str])
     """Where a process finds the broker, for those that have a user of their own."""
@@ -134,9 +139,14 @@ class Stack:
         """Run the command to its end, and return what it printed."""
         return taskloom(*arguments, code=code, env={**self._surroundings(), **env})
 
-    def ask(self, path: str) -> Any:
-        """Return what the API answers to a question."""
-        with urllib.request.urlopen(f"{self.api_url}/api/v1{path}", timeout=10) as answer:
+    def ask(self, path: str, body: Mapping[str, object] | None = None) -> Any:
+        """Return what the API answers to a question, or to a command with a body."""
+        question = urllib.request.Request(
+            f"{self.api_url}/api/v1{path}",
+            data=None if body is None else orjson.dumps(body),
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"},
+        )
+        with urllib.request.urlopen(question, timeout=30) as answer:
             return orjson.loads(answer.read())
 
     def submit(
@@ -152,13 +162,7 @@ class Stack:
             "options": {"auto_execute": True, **(options or {})},
             "task_graph": {"tasks": tasks},
         }
-        question = urllib.request.Request(
-            f"{self.api_url}/api/v1/plans/create?wait=0",
-            data=orjson.dumps(body),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(question, timeout=30) as answer:
-            return str(orjson.loads(answer.read())["plan_id"])
+        return str(self.ask("/plans/create?wait=0", body)["plan_id"])
 
     def answers(self) -> bool:
         try:
@@ -230,7 +234,8 @@ def running(
 ) -> Generator[Stack]:
     """Start the core and agents, by id and reference, and wait until the API answers."""
     api_url = f"http://127.0.0.1:{free_port()}"
-    stack = Stack(folder, dsn, amqp_url, api_url, env or {}, amqp_urls or {})
+    token = local_key(folder / "state", dsn)
+    stack = Stack(folder, dsn, amqp_url, api_url, token, env or {}, amqp_urls or {})
     try:
         for name in core:
             stack.start(name, "serve", name)

@@ -54,7 +54,7 @@ async def test_the_domains_plan_at_the_same_time(
     async with AsyncExitStack() as agents:
         await enter(agents, [PLANNERS["META_PLANNER"], *slow], vhost_url)
         await until(stack, lambda: stack.count("agent.registered") == 6, "all have registered")
-        plan_id = await post(stack.api_url, BRAKE["goal"])
+        plan_id = await post(stack, BRAKE["goal"])
         shown = await planned(stack, plan_id)
     times = attempts(database, shown["planning_execution_id"])
     planners = [times[f"plan-{name.lower()}"] for name in DOMAINS]
@@ -77,7 +77,7 @@ async def test_a_dead_planner_is_gone_without_and_its_late_answer_is_kept(
     alive = [PLANNERS[name] for name in ("META_PLANNER", "META", "CAD", "SIM", "COMP")]
     async with AsyncExitStack() as agents:
         await enter(agents, alive, vhost_url)
-        plan_id = await post(stack.api_url, BRAKE["goal"], gather=gather)
+        plan_id = await post(stack, BRAKE["goal"], gather=gather)
         await until(stack, lambda: stack.count("task.dispatched") >= 6, "all are asked")
         stack.kill("coordinator")  # whoever comes next finds the rule, and when it is due
         shown = await planned(stack, plan_id)
@@ -104,7 +104,7 @@ async def test_the_sample_goals_are_planned_and_carried_out(
         plans: dict[str, str] = {}
         for file in GOALS:
             wanted = json.loads(file.read_text())
-            plans[file.stem] = await post(stack.api_url, wanted["goal"], **wanted["options"])
+            plans[file.stem] = await post(stack, wanted["goal"], **wanted["options"])
         for plan_id in plans.values():
             await asyncio.to_thread(stack.until_completed, plan_id)
     released = [

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import orjson
 import psycopg
@@ -41,14 +40,8 @@ AGENT = Agent(type="CLERK", actions={{"sign": sign}})
 
 
 def post(stack: Stack, path: str, **body: object) -> Mapping[str, Any]:
-    question = Request(
-        f"{stack.api_url}/api/v1{path}",
-        data=orjson.dumps(body),
-        headers={"Content-Type": "application/json"},
-    )
-    with urlopen(question, timeout=30) as answer:
-        found: Mapping[str, Any] = orjson.loads(answer.read())
-        return found
+    found: Mapping[str, Any] = stack.ask(path, body)
+    return found
 
 
 def command(stack: Stack, *arguments: str) -> Mapping[str, Any]:

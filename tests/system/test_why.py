@@ -2,11 +2,9 @@
 
 import os
 import signal
-import urllib.request
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from domain.plan import execution_of
@@ -44,13 +42,7 @@ def root(stack: Stack, run_id: str, task_id: str) -> dict[str, Any]:
 
 
 def steer(stack: Stack, run_id: str, what: str) -> None:
-    question = urllib.request.Request(
-        f"{stack.api_url}/api/v1/executions/{run_id}/{what}",
-        data=orjson.dumps({}),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(question, timeout=30) as answer:
-        answer.read()
+    stack.ask(f"/executions/{run_id}/{what}", {})
 
 
 def until_cause(stack: Stack, run_id: str, task_id: str, cause: str, **details: Any) -> Any:

@@ -30,7 +30,7 @@ async def _broker_down(means: Means) -> Outcome:
     means.begun(seconds=DOWN_S)
     await world.rabbitmq.crash()
     until = time.monotonic() + DOWN_S
-    async with httpx2.AsyncClient(timeout=5) as client:
+    async with world.client(timeout=5) as client:
         while time.monotonic() < until:
             means.nudge()
             for question in _QUESTIONS:

@@ -28,7 +28,7 @@ def open_shell() -> Iterator[Shell]:
         yield Shell(folder=Path(folder))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell beside a stack that runs."""
     folder = tmp_path_factory.mktemp("stack")

@@ -1,0 +1,87 @@
+"""Writing down what has to do with security."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import structlog
+from starlette.requests import HTTPConnection
+
+from bus.ports import Clock
+from bus.recorder import Outcome
+from domain.audit import Act, AuditNoted, audit_stream
+from domain.errors import Unavailable
+from domain.policies import AnyReport
+from domain.recorded import Report
+
+log = structlog.get_logger(__name__)
+
+MOST_DENIALS: Final = 100
+"""Denials of one actor a minute that are written down; the rest is counted in the log."""
+
+_MOST_ACTORS = 10_000
+
+
+class Auditor:
+    """Notes acts in the trail of the day."""
+
+    def __init__(
+        self,
+        record: Callable[[Report[AnyReport]], Awaitable[Outcome]],
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._record = record
+        self._clock = clock
+        self._new_id = new_id
+        self._denials: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
+
+    async def note(
+        self,
+        act: Act,
+        subject: str,
+        *,
+        actor: str,
+        outcome: Literal["done", "refused"] = "done",
+        detail: str = "",
+        address: str = "",
+    ) -> None:
+        """Note an act. Where the record is not to be had, the process's log has it."""
+        now = self._clock.now()
+        if outcome == "refused" and not self._is_worth_noting(actor, now):
+            return
+        body = AuditNoted(
+            day=f"{now:%Y-%m-%d}",
+            act=act,
+            outcome=outcome,
+            subject=subject[:200] or "?",
+            detail=detail[:4_000],
+            address=address[:100],
+        )
+        report = Report(
+            id=self._new_id(),
+            stream=audit_stream(body.day),
+            body=body,
+            said_at=now,
+            actor=actor,
+            correlation_id=self._new_id(),
+        )
+        try:
+            await self._record(report)
+        except Unavailable as error:
+            log.warning("audit.not_recorded", act=act, subject=subject, why=str(error))
+
+    def _is_worth_noting(self, actor: str, now: datetime) -> bool:
+        begun, count = self._denials.pop(actor, (now, 0))
+        if now - begun >= timedelta(minutes=1):
+            begun, count = now, 0
+        self._denials[actor] = (begun, count + 1)
+        if len(self._denials) > _MOST_ACTORS:
+            self._denials.popitem(last=False)
+        return count < MOST_DENIALS
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Return where a request comes from: what the socket says, never what a header claims."""
+    return request.client.host if request.client else ""

@@ -45,7 +45,7 @@ _Text = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\
 _Cursor = Annotated[str | None, Query(max_length=20)]
 
 
-def _chosen(
+async def _chosen(
     *,
     reason: _Text = None,
     queue: _Text = None,

@@ -102,4 +102,10 @@ def deps_of(request: Request) -> Deps:
     return cast("Deps", request.app.state.deps)
 
 
-Ports = Annotated[Deps, Depends(deps_of)]
+async def _ports(request: Request) -> Deps:
+    return deps_of(request)
+
+
+# What a route depends on is asynchronous throughout: FastAPI sends anything else to a thread, and
+# the way there and back costs more than most questions.
+Ports = Annotated[Deps, Depends(_ports)]

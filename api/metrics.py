@@ -82,9 +82,9 @@ async def show_metrics(views: Reading, ports: Ports, caller: Viewer) -> SystemMe
         ),
         performance=PerformanceSection(
             avg_planning_time=human_or_none(numbers.planning_seconds),
-            avg_planning_time_seconds=numbers.planning_seconds,
+            avg_planning_time_seconds=_rounded(numbers.planning_seconds),
             avg_execution_time=human_or_none(numbers.execution_seconds),
-            avg_execution_time_seconds=numbers.execution_seconds,
+            avg_execution_time_seconds=_rounded(numbers.execution_seconds),
             throughput=f"{rate:g} plans/day",
             throughput_per_day=rate,
             avg_completion_time_seconds=round(seconds / done, 3) if done else None,
@@ -156,3 +156,7 @@ def _utilization(agents: Sequence[Present]) -> float | None:
 
 def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 3) if whole else None
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -64,7 +64,7 @@ def _is_about(recorded: Recorded[Event], only: dict[str, Any]) -> bool:
     return all(getattr(recorded.event, name, None) == value for name, value in only.items())
 
 
-def _past(
+async def _past(
     ports: Ports,
     response: Response,
     as_of: Annotated[

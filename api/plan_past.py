@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from api.past import Past
 from domain.errors import UnknownPlan
-from domain.tasks import Task
 from domain.values import JsonObject
 from projections.findings import FINDINGS, told
-from projections.graphs import GRAPHS, tasks_of
+from projections.graphs import GRAPHS
 from projections.plans import PLANS, PlanRow
 from projections.tasks import TASKS
 
-Then = tuple[PlanRow, Sequence[Task], Sequence[JsonObject], Sequence[str], Mapping[str, str]]
+Nodes = Sequence[JsonObject]
+Then = tuple[PlanRow, Nodes, Sequence[JsonObject], Sequence[str], Mapping[str, str]]
 
 
 async def plan_then(past: Past, plan_id: str) -> Then:
@@ -29,4 +29,5 @@ async def plan_then(past: Past, plan_id: str) -> Then:
     if row.runs:
         run = await past.rows(row.runs[-1])
         stands = {task.task_id: task.status for task in run.of(TASKS)}
-    return row, tasks_of(rows.one(GRAPHS)), conflicts, missing, stands
+    graph = rows.one(GRAPHS)
+    return row, graph.tasks if graph else (), conflicts, missing, stands

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, cast
 
+import orjson
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BeforeValidator
 
 from api.access import Who, may
 from api.deps import Deps, Ports
 from api.durations import human_or_none, parse_duration
-from api.graphs import drawing_of, task_graph_of
+from api.graphs import TaskGraph, drawing_of, task_graph_of
 from api.past import AsOf
 from api.plan_answers import (
     PICTURES,
@@ -38,11 +39,11 @@ from domain.recorded import Report, derived_id
 from domain.tasks import Task
 from domain.values import PlanId, Value
 from projections.agents import AGENTS
-from projections.capability import read_unserved
+from projections.capability import read_unserved, wanted
 from projections.efforts import read_efforts
 from projections.executions import EXECUTIONS
 from projections.findings import FINDINGS, read_findings
-from projections.graphs import GRAPHS, read_graph
+from projections.graphs import GRAPHS, read_graph, read_nodes
 from projections.plans import PLANS, PlanRow, estimated_completion, list_plans, read_plan
 from projections.tasks import TASKS, statuses_of
 
@@ -161,23 +162,24 @@ async def show_plans(
     )
 
 
-@router.get("/{plan_id}", dependencies=[may("plan:read")])
-async def show_plan(plan_id: Id, views: Reading, past: AsOf) -> PlanAnswer:
+@router.get("/{plan_id}", response_model=PlanAnswer, dependencies=[may("plan:read")])
+async def show_plan(plan_id: Id, views: Reading, past: AsOf) -> Response:
     """Show one plan with its graph, now or as of a moment."""
     async with views.snapshot(PLANS, GRAPHS, FINDINGS, TASKS, AGENTS) as read:
         row = await require_plan(read, plan_id)
         if past is None:
-            tasks = await read_graph(read.connection, plan_id)
+            tasks = await read_nodes(read.connection, plan_id)
             conflicts, missing = await read_findings(read.connection, plan_id)
             is_over = row.status in ("completed", "cancelled")
-            unserved = () if is_over else await read_unserved(read.connection, tasks)
+            unserved = () if is_over else await read_unserved(read.connection, wanted(tasks))
             stands = await _statuses(read, row)
     if past is None:
         await views.tell_version(plan_id)
     else:
         row, tasks, conflicts, missing, stands = await plan_then(past, plan_id)
         unserved = ()
-    return PlanAnswer(
+    graph = await asyncio.to_thread(task_graph_of, tasks, stands)
+    answer = PlanAnswer(
         plan_id=row.plan_id,
         goal=row.goal,
         options=row.options,
@@ -192,7 +194,7 @@ async def show_plan(plan_id: Id, views: Reading, past: AsOf) -> PlanAnswer:
         conflicts=[Conflict.model_validate(each) for each in conflicts],
         missing=missing,
         unserved=unserved,
-        task_graph=await asyncio.to_thread(task_graph_of, tasks, stands),
+        task_graph=TaskGraph(nodes=(), edges=()),
         metrics=PlanMetrics(
             total_tasks=row.task_count,
             critical_path_length=row.critical_path_length,
@@ -203,6 +205,11 @@ async def show_plan(plan_id: Id, views: Reading, past: AsOf) -> PlanAnswer:
             estimated_work_seconds=row.work_seconds,
             estimated_cost=row.cost,
         ),
+    ).model_dump(mode="json")
+    return Response(
+        orjson.dumps(answer | {"task_graph": graph}),
+        media_type="application/json",
+        headers=dict(views.response.headers),
     )
 
 

@@ -13,7 +13,7 @@ from fastapi import Depends, Query, Response
 
 from api.deps import Deps, Ports
 from api.errors import BadCursor, NotYetThere
-from projections.positions import read_positions
+from projections.positions import holding, read_positions
 from projections.table import Connection
 from projections.view import AnyView
 
@@ -49,9 +49,10 @@ class Snapshot:
 @asynccontextmanager
 async def snapshot(deps: Deps, *views: AnyView) -> AsyncGenerator[Snapshot]:
     """Hold views still: rows of all of them are as of one moment."""
-    async with deps.views.connection(timeout=CONNECT) as connection, connection.transaction():
-        await connection.execute("set transaction isolation level repeatable read, read only")
-        positions = await read_positions(connection, views)
+    async with (
+        deps.views.connection(timeout=CONNECT) as connection,
+        holding(connection, views) as positions,
+    ):
         reached = min((positions.get(view.follower, 0) for view in views), default=0)
         yield Snapshot(connection=connection, position=reached)
 
@@ -105,7 +106,7 @@ class Reader:
             yield read
 
 
-def _reader(ports: Ports, response: Response, min_position: MinPosition = None) -> Reader:
+async def _reader(ports: Ports, response: Response, min_position: MinPosition = None) -> Reader:
     return Reader(ports=ports, response=response, min_position=min_position)
 
 

@@ -97,7 +97,7 @@ class Commander:
             return await _require(read, run_id)
 
 
-def _commander(
+async def _commander(
     caller: Who,
     ports: Ports,
     response: Response,

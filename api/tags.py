@@ -72,7 +72,7 @@ def _tag(start: Message, body: Message, known: str) -> Message:
     return {"type": "http.response.body", "body": b""}
 
 
-def _expected(
+async def _expected(
     if_match: Annotated[
         str | None,
         Header(

@@ -2,14 +2,39 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, Protocol, cast
 
-from domain.tasks import Task
+from domain.values import JsonObject
 from projections.table import Connection
 
 ANYTHING = "*"
 Actions = frozenset[str] | None
 """What an agent says it can do; None where it does not say."""
+
+
+class Work(Protocol):
+    """What is known of a task that somebody has to be able to do."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+
+    @property
+    def agent(self) -> str: ...  # noqa: D102
+
+    @property
+    def role(self) -> str: ...  # noqa: D102
+
+    @property
+    def action(self) -> str: ...  # noqa: D102
+
+
+class Wanted(NamedTuple):
+    """The same of a task as a graph keeps it."""
+
+    id: str
+    agent: str
+    role: str
+    action: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +49,15 @@ class Unserved:
     reason: str
 
 
-async def read_unserved(connection: Connection, tasks: Iterable[Task]) -> Sequence[Unserved]:
+def wanted(graph: Iterable[JsonObject]) -> Sequence[Wanted]:
+    """Return what is wanted of agents by the tasks of a graph, as it is kept."""
+    return [
+        Wanted(str(task["id"]), str(task["agent"]), str(task["role"]), str(task["action"]))
+        for task in graph
+    ]
+
+
+async def read_unserved(connection: Connection, tasks: Iterable[Work]) -> Sequence[Unserved]:
     """Return the work that nobody can do now."""
     tasks = tuple(tasks)
     cursor = await connection.execute(
@@ -40,20 +73,22 @@ async def read_unserved(connection: Connection, tasks: Iterable[Task]) -> Sequen
     return unserved(tasks, there)
 
 
-def unserved(tasks: Iterable[Task], there: Mapping[str, Sequence[Actions]]) -> Sequence[Unserved]:
+def unserved(tasks: Iterable[Work], there: Mapping[str, Sequence[Actions]]) -> Sequence[Unserved]:
     """Return the work that nobody can do, by type and action.
 
     An agent that does not say what it can do is taken to be able to do everything.
     """
-    lacking: dict[tuple[str, str | None], list[str]] = {}
+    alike: dict[tuple[str, str], list[str]] = {}
     for task in tasks:
-        if task.role != "execution":
-            continue
-        agents = there.get(task.agent, ())
+        if task.role == "execution":
+            alike.setdefault((task.agent, task.action), []).append(task.id)
+    lacking: dict[tuple[str, str | None], list[str]] = {}
+    for (agent, action), names in alike.items():
+        agents = there.get(agent, ())
         if not agents:
-            lacking.setdefault((task.agent, None), []).append(task.id)
-        elif not any(can is None or can & {task.action, ANYTHING} for can in agents):
-            lacking.setdefault((task.agent, task.action), []).append(task.id)
+            lacking.setdefault((agent, None), []).extend(names)
+        elif not any(can is None or can & {action, ANYTHING} for can in agents):
+            lacking.setdefault((agent, action), []).extend(names)
     return [
         Unserved(
             agent=agent,

@@ -72,6 +72,15 @@ GRAPHS = View(
 )
 
 
+async def read_nodes(connection: Connection, plan_id: str) -> Sequence[JsonObject]:
+    """Return the tasks of a plan's latest graph as they are kept: to show them takes no more."""
+    cursor = await connection.execute(
+        "select tasks from views.graphs_2 where plan_id = %s", [plan_id]
+    )
+    row = await cursor.fetchone()
+    return () if row is None else row[0]
+
+
 async def read_graph(connection: Connection, plan_id: str) -> Sequence[Task]:
     """Return the tasks of a plan's latest graph; none, where it is not planned yet."""
     cursor = await connection.execute(

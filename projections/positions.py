@@ -1,8 +1,12 @@
 """How far each view has come, and which one has stopped and why."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+
+from psycopg import sql
 
 from projections.table import Connection, Table
 from projections.view import AnyView
@@ -66,6 +70,38 @@ async def read_positions(connection: Connection, views: Iterable[AnyView]) -> Ma
         [[view.follower for view in views]],
     )
     return dict(await cursor.fetchall())
+
+
+@asynccontextmanager
+async def holding(
+    connection: Connection, views: Sequence[AnyView]
+) -> AsyncGenerator[Mapping[str, int]]:
+    """Hold all views still, and tell the positions of some: rows are as of one moment.
+
+    The connection must be in autocommit mode. One round trip begins, another one ends it: what most
+    questions cost is their way to the database and back.
+    """
+    opening = _opening(tuple(view.follower for view in views))
+    try:
+        # Two statements in one cannot be prepared.
+        cursor = await connection.execute(opening, prepare=False)
+        cursor.nextset()
+        yield dict(await cursor.fetchall())
+    finally:
+        if not connection.closed:
+            await connection.rollback()  # nothing was written
+
+
+@cache
+def _opening(followers: tuple[str, ...]) -> bytes:
+    return (
+        sql.SQL(
+            "begin isolation level repeatable read, read only;"
+            " select follower, position from positions where follower in ({})"
+        )
+        .format(sql.SQL(", ").join(map(sql.Literal, followers)))
+        .as_bytes()
+    )
 
 
 async def lock(connection: Connection, views: Iterable[AnyView]) -> Mapping[str, int]:

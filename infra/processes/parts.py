@@ -1,6 +1,12 @@
 """The parts that several processes are made of."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from weakref import WeakKeyDictionary
+
+import orjson
 from psycopg import AsyncConnection
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import Unavailable
@@ -10,6 +16,9 @@ from infra.store.store import PostgresStore
 
 _LONGEST_FOLD = 3.0
 """Seconds that a batch of events takes between two statements, at the very most."""
+
+_FRESH = 1.0
+"""Seconds after its last use in which a connection is trusted to be there."""
 
 
 class NotConfigured(Unavailable):
@@ -48,6 +57,7 @@ def open_pool(settings: Settings) -> AsyncConnectionPool:
 
     async def configure(connection: AsyncConnection) -> None:
         await connection.set_autocommit(True)
+        set_json_loads(orjson.loads, connection)
         for setting, seconds in (
             ("statement_timeout", settings.db.statement_timeout),
             # Whoever stands still while a view is being folded must not keep the next from it.
@@ -63,6 +73,22 @@ def open_pool(settings: Settings) -> AsyncConnectionPool:
         max_size=settings.db.pool_max,
         timeout=settings.db.connect_timeout,
         configure=configure,
-        check=AsyncConnectionPool.check_connection,
+        check=_check_rarely(),
         open=False,
     )
+
+
+def _check_rarely() -> Callable[[AsyncConnection], Awaitable[None]]:
+    """Look whether a connection still works, unless it has been used a moment ago.
+
+    The look is a whole round trip. Who is unlucky within that moment is told to ask again.
+    """
+    used = WeakKeyDictionary[AsyncConnection, float]()
+
+    async def check(connection: AsyncConnection) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - used.get(connection, -_FRESH) >= _FRESH:
+            await AsyncConnectionPool.check_connection(connection)
+        used[connection] = now
+
+    return check

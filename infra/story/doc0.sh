@@ -116,6 +116,12 @@ says agent_id action status result execution_time
 ask 200 DELETE /agents/cad_agent_002
 says agent_id status message
 
+stage "Stage 4: work is enqueued, and the lines tell how long they are"
+ask 202 POST /queue/enqueue '{"task_id": "task_015", "agent_type": "NOOP", "action": "noop", "priority": "high", "payload": {"note": "nothing to do"}}'
+says queue_id task_id position estimated_wait
+ask 200 GET /queue/status
+says queues agent_type pending_tasks processing_tasks avg_wait_time
+
 stage "Stage 5: how everything is, and how it does"
 ask 200 GET /status
 says status version uptime components active_agents active_executions

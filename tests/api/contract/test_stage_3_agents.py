@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from agents.kit.loading import load
 from domain.run_events import TaskFailed, TaskStarted
 from tests.api.conftest import System
 from tests.api.contract.shapes import (
@@ -18,7 +19,10 @@ from tests.api.contract.shapes import (
     ratio,
 )
 from tests.api.test_executions import a_plan, attempt, started
+from tests.api.test_invocations import asking, invoke
+from tests.api.test_invocations import register as introduce
 from tests.api.test_metrics import CAD, ask, register, work
+from tests.api.test_registration import REQUEST
 
 STATUS = one_of("active", "inactive", "failed")
 
@@ -110,4 +114,77 @@ async def test_an_agent_shows_what_it_did_and_how_it_is(system: System) -> None:
     assert (statistics["tasks_completed"], statistics["tasks_failed"]) == (1, 1)
     assert statistics["success_rate"] == 0.5
     unknown = await system.http.get("/api/v1/agents/nobody")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-agent")
+
+
+@pytest.mark.proves("D0-API-14", "D0-API-14a", "D0-API-14b")
+async def test_an_agent_registers_with_every_field(system: System) -> None:
+    answer = await system.http.post("/api/v1/agents/register", json=REQUEST)
+    assert answer.status_code == 201, answer.text
+    fits(
+        answer.json(),
+        {
+            "agent_id": str,
+            "status": one_of("registered"),
+            "registered_at": MOMENT,
+            "token": maybe(str),
+        },
+    )
+    position = int(answer.headers["taskloom-position"])
+    shown = await ask(system, answer.headers["location"].removeprefix("/api/v1"), position)
+    assert shown["capabilities"] == REQUEST["capabilities"]
+    assert shown["metadata"] == REQUEST["metadata"]
+    capacity = {name: shown["capacity"][name] for name in REQUEST["capacity"]}
+    assert capacity == REQUEST["capacity"]
+    for wrong in (
+        {"agent_type": "cad agent"},
+        {"agent_id": None},
+        {"capabilities": "design"},
+        {"capacity": {"max_concurrent_tasks": 0}},
+        {"capacity": {"max_queue_size": -1}},
+        {"metadata": []},
+    ):
+        refused = await system.http.post("/api/v1/agents/register", json=REQUEST | wrong)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid"), wrong
+
+
+@pytest.mark.proves("D0-API-17", "D0-API-17a", "D0-API-17b")
+async def test_an_agent_is_asked_to_plan_and_answers_at_once(system: System) -> None:
+    planner = load("agents.planners.cad")
+    await introduce(system, planner, actions=sorted(planner.actions))
+    payload = {"goal": "Design brake caliper", "constraints": {"timeline": "30 days"}}
+    async with asking(system, planner):
+        answer = await invoke(system, "plan", payload=payload)
+    assert answer.status_code == 200, answer.text
+    fits(
+        answer.json(),
+        {
+            "agent_id": one_of(CAD),
+            "action": one_of("plan"),
+            "status": one_of("completed"),
+            "result": {"plan": dict, "estimated_duration": DURATION},
+            "execution_time": DURATION,
+            "execution_time_seconds": number,
+        },
+    )
+    for wrong in ({"action": 7}, {"payload": "caliper"}, {"action": None}):
+        refused = await system.http.post(
+            f"/api/v1/agents/{CAD}/invoke", json={"action": "plan"} | wrong
+        )
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid"), wrong
+    unknown = await system.http.post("/api/v1/agents/nobody/invoke", json={"action": "plan"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-agent")
+
+
+@pytest.mark.proves("D0-API-18", "D0-API-18a")
+async def test_an_agent_is_deregistered(system: System) -> None:
+    await system.http.post("/api/v1/agents/register", json=REQUEST)
+    answer = await system.http.delete(f"/api/v1/agents/{REQUEST['agent_id']}")
+    assert answer.status_code == 200, answer.text
+    fits(answer.json(), {"agent_id": str, "status": one_of("deregistered"), "message": str})
+    assert answer.json()["message"] == "Agent deregistered successfully"
+    position = int(answer.headers["taskloom-position"])
+    gone = await ask(system, "/agents", position, status="inactive")
+    assert [one["agent_id"] for one in gone["agents"]] == [REQUEST["agent_id"]]
+    unknown = await system.http.delete("/api/v1/agents/nobody")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-agent")

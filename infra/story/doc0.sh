@@ -2,7 +2,8 @@
 # The six stages of the specification's API, told with curl, against a running `taskloom up`.
 #
 #   infra/story/doc0.sh                      asks http://127.0.0.1:8000
-#   TASKLOOM_URL=… TASKLOOM_TOKEN=…          elsewhere, and as somebody
+#   TASKLOOM_TOKEN=… infra/story/doc0.sh     as the admin whom `taskloom up` has printed a token for
+#   TASKLOOM_URL=… …                         asks elsewhere
 #
 # Each step prints what is asked and what is answered; an unexpected status ends the story.
 set -eu

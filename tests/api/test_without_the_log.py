@@ -39,7 +39,11 @@ class Watched:
     def client(self) -> httpx2.AsyncClient:
         deps = replace(self.system.deps, log=self, streams=self)
         transport = httpx2.ASGITransport(create_app(deps), raise_app_exceptions=False)
-        return httpx2.AsyncClient(transport=transport, base_url="http://taskloom")
+        return httpx2.AsyncClient(
+            transport=transport,
+            base_url="http://taskloom",
+            headers={"Authorization": self.system.http.headers["Authorization"]},
+        )
 
     def _refused(self) -> Any:
         self.reads += 1

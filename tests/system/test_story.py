@@ -1,6 +1,7 @@
 """The six stages of the API, told with curl against ``taskloom up``."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -8,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from tests.system.processes import COMMAND, ROOT, free_port
 
 STORY = ROOT / "infra" / "story" / "doc0.sh"
+NEEDED = ("cad_agent_001", "meta_planner_001", "supp_worker_001", "noop_worker_001")
 
 pytestmark = [
     pytest.mark.system,
@@ -23,13 +26,41 @@ pytestmark = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A stack that was started as a newcomer starts it."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def token(self) -> str:
+        """What it has printed for whoever started it."""
+        found = re.search(r"\btoken +([^\s,]+)", self.log.read_text())
+        return found[1] if found else ""
+
+    def is_there(self) -> bool:
+        """Say whether the API is ready, and agents that the story needs have registered."""
+        bearer = {"Authorization": f"Bearer {self.token}"}
+        try:
+            for path in ("/readyz", *(f"/api/v1/agents/{name}" for name in NEEDED)):
+                asked = urllib.request.Request(f"{self.url}{path}", headers=bearer)
+                with urllib.request.urlopen(asked, timeout=10):
+                    pass
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+        return True
+
+
 @contextmanager
-def up(folder: Path, **env: str) -> Generator[str]:
-    """Start everything, and give the API's address once it is ready."""
+def up(folder: Path, **env: str) -> Generator[Up]:
+    """Start everything, and wait until everybody is there."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TASKLOOM_")}
     env |= {"TASKLOOM_STATE_DIR": str(folder / "state"), "TASKLOOM_HTTP__PORT": str(port)}
-    with (folder / "up.log").open("w") as log:
+    path = folder / "up.log"
+    with path.open("w") as log:
         process = subprocess.Popen(
             [*COMMAND, "up"],
             cwd=ROOT,
@@ -39,8 +70,13 @@ def up(folder: Path, **env: str) -> Generator[str]:
             stderr=subprocess.STDOUT,
         )
         try:
-            until_everybody_is_there(url, folder, process)
-            yield url
+            stack = Up(url, process, path)
+            deadline = time.monotonic() + 240
+            while not stack.is_there():
+                assert process.poll() is None, path.read_text()
+                assert time.monotonic() < deadline, path.read_text()
+                time.sleep(0.2)
+            yield stack
         finally:
             process.terminate()
             try:
@@ -50,47 +86,28 @@ def up(folder: Path, **env: str) -> Generator[str]:
                 process.wait()
 
 
-def until_everybody_is_there(url: str, folder: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
-    while not is_there(url):
-        said = (folder / "up.log").read_text()
-        assert process.poll() is None, said
-        assert time.monotonic() < deadline, said
-        time.sleep(0.2)
-
-
-def is_there(url: str) -> bool:
-    """Say whether the API is ready, and an agent that the story asks has registered."""
-    try:
-        for path in ("/readyz", "/api/v1/agents/cad_agent_001", "/api/v1/agents/supp_worker_001"):
-            with urllib.request.urlopen(f"{url}{path}", timeout=10):
-                pass
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-    return True
-
-
-def tell(url: str, folder: Path) -> None:
+def tell(stack: Up) -> None:
+    here = {"TASKLOOM_URL": stack.url, "TASKLOOM_TOKEN": stack.token, "TASKLOOM_PATIENCE": "300"}
     told = subprocess.run(
         [str(STORY)],
-        env=os.environ | {"TASKLOOM_URL": url, "TASKLOOM_PATIENCE": "300"},
+        env=os.environ | here,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=580,
     )
     words = told.stdout.decode(errors="replace")
     assert told.returncode == 0, (
-        f"{words[-3_000:]}\n{told.stderr.decode()}\n{(folder / 'up.log').read_text()[-2_000:]}"
+        f"{words[-3_000:]}\n{told.stderr.decode()}\n{stack.log.read_text()[-2_000:]}"
     )
     assert "The story is told" in words
 
 
 def test_the_story_is_told_without_any_server(tmp_path: Path) -> None:
-    with up(tmp_path) as url:
-        tell(url, tmp_path)
+    with up(tmp_path) as stack:
+        tell(stack)
 
 
 @pytest.mark.real
 def test_the_story_is_told_on_servers(tmp_path: Path, database: str, vhost_url: str) -> None:
-    with up(tmp_path, TASKLOOM_DB__DSN=database, TASKLOOM_AMQP__URL=vhost_url) as url:
-        tell(url, tmp_path)
+    with up(tmp_path, TASKLOOM_DB__DSN=database, TASKLOOM_AMQP__URL=vhost_url) as stack:
+        tell(stack)

@@ -67,8 +67,14 @@ class AgentCapacity(BaseModel):
     max_concurrent_tasks: int
     max_queue_size: int
     current_tasks: int
-    queued_tasks: int | None = None
-    """Not known: agents of a type share a queue."""
+    """What it works on."""
+
+    queued_tasks: int | None
+    """What it has taken and not begun, for want of a place. What waits for all agents of its type
+    is told by ``/queue/status``."""
+
+    queued_tasks_unknown: str | None
+    """Why ``queued_tasks`` is null."""
 
 
 class AgentStatistics(BaseModel):
@@ -169,11 +175,7 @@ async def show_agent(
         uptime=human_or_none(uptime),
         uptime_seconds=uptime,
         current_load=_rounded(presence.load if presence else None),
-        capacity=AgentCapacity(
-            max_concurrent_tasks=row.max_concurrent_tasks,
-            max_queue_size=row.max_queue_size,
-            current_tasks=len(tasks_of(presence)) if presence else len(row.open),
-        ),
+        capacity=_capacity(agent),
         statistics=AgentStatistics(
             tasks_completed=row.tasks_completed,
             tasks_failed=row.tasks_failed,
@@ -226,6 +228,20 @@ def _uptime(agent: Present, now: datetime) -> float | None:
     if not agent.row.is_registered:
         return None
     return round(max((now - agent.row.registered_at).total_seconds(), 0.0), 3)
+
+
+def _capacity(agent: Present) -> AgentCapacity:
+    """Return what an agent has, by its heartbeat, or by the record where there was none."""
+    row, presence = agent.row, agent.presence
+    states = [task.state for task in tasks_of(presence)] if presence else []
+    waiting = states.count("waiting")
+    return AgentCapacity(
+        max_concurrent_tasks=row.max_concurrent_tasks,
+        max_queue_size=row.max_queue_size,
+        current_tasks=len(states) - waiting if presence else len(row.open),
+        queued_tasks=waiting if presence else None,
+        queued_tasks_unknown=None if presence else "it has sent no heartbeat since it registered",
+    )
 
 
 def _rounded(number: float | None) -> float | None:

@@ -21,6 +21,9 @@ class TaskPresence:
     progress: float | None = None
     """From 0 to 1, where the agent says it."""
 
+    state: str = "running"
+    """``waiting`` for a place at its agent, ``claiming`` an external effect, or ``running``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:

@@ -175,16 +175,25 @@ async def test_agents_show_what_they_did(system: System) -> None:
         "last_heartbeat": None,
         "reason": None,
     }
+    held = [
+        {"run_id": run_id, "task_id": f"t{n}", "epoch": 1, "state": state}
+        for n, state in enumerate(("running", "waiting", "claiming"))
+    ]
+    assert agent["capacity"]["queued_tasks"] is None
+    assert "no heartbeat" in agent["capacity"]["queued_tasks_unknown"]
     for instance, load in (("another", None), ("one", 0.82)):
         async with system.pool.connection() as connection:
             await connection.execute(
                 "insert into presence values ('cad_agent_001', %s, 'working', 0.82, 0.65, 1024,"
-                " '[]', now()) on conflict (agent_id) do update set instance = excluded.instance",
-                [instance],
+                " %s, now()) on conflict (agent_id) do update set instance = excluded.instance",
+                [instance, Jsonb(held)],
             )
         listed = (await system.http.get("/api/v1/agents", params={"type": "CAD"})).json()
         assert listed["total"] == 1
         assert listed["agents"][0]["load"] == load
+    capacity = (await system.http.get("/api/v1/agents/cad_agent_001")).json()["capacity"]
+    assert (capacity["current_tasks"], capacity["queued_tasks"]) == (2, 1)
+    assert capacity["queued_tasks_unknown"] is None
     assert (await system.http.get("/api/v1/agents", params={"status": "failed"})).json() == {
         "agents": [],
         "total": 0,

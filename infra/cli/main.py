@@ -9,6 +9,7 @@ import typer
 
 from infra.cli import (
     agent,
+    agents,
     audit,
     chaos,
     config,
@@ -21,6 +22,7 @@ from infra.cli import (
     llm_stub,
     plan,
     projection,
+    queue,
     rabbitmq,
     replay,
     run,
@@ -59,6 +61,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(rabbitmq.app, name="rabbitmq")
 app.command()(serve.serve)
 app.command()(agent.agent)
+app.add_typer(agents.app, name="agents")
+app.add_typer(queue.app, name="queue")
 app.command("llm-stub")(llm_stub.llm_stub)
 app.command()(version.version)
 

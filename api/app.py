@@ -36,6 +36,7 @@ from api.bodies import StrictBodies
 from api.deps import Deps
 from api.headers import SaneHeads
 from api.idempotency import Idempotency
+from api.live import routes as live
 from api.ownership import Owners
 from api.problems import PROBLEMS, answer_problems
 from api.rates import RateLimits
@@ -99,6 +100,7 @@ def create_app(deps: Deps) -> FastAPI:
         registration,
         invocations,
         queue,
+        live,  # before agents: one of them may be called events
         agents,
         breakers,
         dead_letters,
@@ -116,6 +118,8 @@ def create_app(deps: Deps) -> FastAPI:
     app.include_router(status.probes)
     if unguarded := list(undeclared(app)):
         raise Undeclared(unguarded)
+    for prefix in ("", PREFIX):
+        app.include_router(live.sockets, prefix=prefix)
     answer_problems(app)
     _surround(app, deps)
     return app

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
 from api.identity.ports import Identity
+from api.live.ports import Live
 from bus.asking import Asks
 from bus.depths import WorkDepths
 from bus.letters import Letters
@@ -74,6 +75,9 @@ class Deps:
 
     asks: Asks | None = None
     """Asks agents over the broker; None where there is nobody to ask."""
+
+    live: Live | None = None
+    """Live updates; None where nobody follows the log."""
 
     depths: WorkDepths | None = None
     """Asks the broker what its queues hold; None where there is nobody to ask."""

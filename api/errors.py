@@ -98,6 +98,26 @@ class UnknownAction(Refused):
     code = "unknown-action"
 
 
+class ForeignOrigin(Refused):
+    """A page of somebody else's asks in the name of whoever looks at it."""
+
+    code = "foreign-origin"
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(f"pages of {origin[:200]!r} may not follow live updates here")
+
+
+class UnknownTicket(Refused):
+    """The ticket was never given, was used, or is too old."""
+
+    code = "unknown-ticket"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the ticket was never given, has been used, or is older than 30 s; ask for another one"
+        )
+
+
 class UnknownEvent(NotFound):
     """No event has this position."""
 
@@ -132,6 +152,24 @@ class DatabaseSilent(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the database does not answer; ask again")
+
+
+class LiveUpdatesMissing(Unavailable):
+    """This process tells no live updates."""
+
+    code = "live-updates-missing"
+
+    def __init__(self) -> None:
+        super().__init__("this process tells no live updates")
+
+
+class TooManyReaders(Unavailable):
+    """Everybody who can be told live updates is being told them."""
+
+    code = "too-many-readers"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} readers follow live updates here; ask again later")
 
 
 class ViewsMissing(Unavailable):

@@ -13,7 +13,15 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
-from api.errors import BadHead, DatabaseSilent, HeadTooLarge, NotAllowed, ViewsMissing
+from api.errors import (
+    BadHead,
+    DatabaseSilent,
+    ForeignOrigin,
+    HeadTooLarge,
+    NotAllowed,
+    UnknownTicket,
+    ViewsMissing,
+)
 from api.identity.errors import TooManyAttempts, Unauthenticated
 from bus.asking import AgentTimeout
 from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
@@ -82,11 +90,11 @@ def status_of(error: TaskloomError) -> HTTPStatus:
             return HTTPStatus.CONFLICT
         case TooLarge():
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        case Unauthenticated():
+        case Unauthenticated() | UnknownTicket():
             return HTTPStatus.UNAUTHORIZED
         case TooManyAttempts():
             return HTTPStatus.TOO_MANY_REQUESTS
-        case NotAllowed():
+        case NotAllowed() | ForeignOrigin():
             return HTTPStatus.FORBIDDEN
         case UnsupportedMediaType():
             return HTTPStatus.UNSUPPORTED_MEDIA_TYPE

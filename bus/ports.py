@@ -1,7 +1,7 @@
 """What the loops of the protocol need of the world: small, so that a simulation can play it."""
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -66,6 +66,25 @@ class Log(Protocol):
 
     async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 # the wait is bounded, not failed
         """Return when something may have been appended, or after that many seconds."""
+        ...
+
+
+class Excerpts(Protocol):
+    """Reads what one reader is interested in, without all that lies between.
+
+    Every method raises ``Unavailable`` when the database does not answer.
+    """
+
+    async def read_stream(
+        self, stream: str, *, after: int, limit: int
+    ) -> Sequence[Recorded[Event]]:
+        """Return at most ``limit`` events of a stream after a position."""
+        ...
+
+    async def read_types(
+        self, types: Collection[str], *, after: int, up_to: int
+    ) -> Sequence[Recorded[Event]]:
+        """Return the events of some types after a position, up to another one."""
         ...
 
 

@@ -317,6 +317,24 @@ async def read_task(connection: Connection, run_id: str, task_id: str) -> TaskRo
         return await cursor.fetchone()
 
 
+async def read_changed(
+    connection: Connection, run_id: str, *, after: int, limit: int
+) -> Sequence[TaskRow]:
+    """Return tasks that an event after a position has touched, by the last such event.
+
+    Those that have never been dispatched are left out. There may be more than ``limit`` where one
+    event has touched many.
+    """
+    async with connection.cursor(row_factory=class_row(TaskRow)) as cursor:
+        await cursor.execute(
+            "select * from views.tasks_2 where run_id = %s and position > %s"
+            " and (status <> 'pending' or epoch > 0)"
+            " order by position fetch first %s rows with ties",
+            [run_id, after, limit],
+        )
+        return await cursor.fetchall()
+
+
 async def statuses_of(connection: Connection, run_id: str) -> Mapping[str, TaskStatus]:
     """Return where each task of a run stands."""
     # As one value: thousands of rows take longer to be taken apart than to be found.

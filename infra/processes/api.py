@@ -6,25 +6,35 @@ it records is carried on when they are back.
 
 import asyncio
 import gc
+import socket
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Final, cast
 
 import psycopg
 import uvicorn
 from aio_pika import RobustConnection
 from fastapi import FastAPI
+from psycopg_pool import AsyncConnectionPool
 from uuid_utils.compat import uuid7
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.app import create_app
 from api.deps import Condition, Deps
+from api.live.feeds import Places
+from api.live.hub import Hub
+from api.live.ports import Live
+from api.live.signals import Signals
 from api.reading import CONNECT
 from bus.connect import connect
 from bus.depths import BrokerDepths, BrokerUnavailable
+from bus.lost import LOST
 from bus.owed import Depth
 from bus.ports import SystemClock
 from bus.recorder import Recorder
+from bus.signals import listen
 from bus.together import end
 from domain.errors import Unavailable
 from domain.leases import WorkKind
@@ -38,6 +48,11 @@ from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
+from infra.store.tickets import TicketTable
+from projections.agent_types import AgentTypes
+
+ACCEPT_WITHIN: Final = 15.0
+"""Seconds within which a peer has to accept what it is sent."""
 
 
 async def run(settings: Settings) -> None:
@@ -51,7 +66,9 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(_close, connecting)
         asks = await stack.enter_async_context(AsksSoon(url))
         recorder = Recorder(store, clock)
+        hub, live = live_of(store, pool)
         deps = Deps(
+            live=live,
             views=pool,
             record=recorder.record,
             log=store.log(),
@@ -83,9 +100,22 @@ async def run(settings: Settings) -> None:
         _collect_rarely()
         # Were the recorder to fail unseen, every command would wait for ever.
         async with asyncio.TaskGroup() as tasks:
-            recording = tasks.create_task(recorder.run(), name="recorder")
-            await _serve(server)
-            recording.cancel()
+            loops = [
+                tasks.create_task(recorder.run(), name="recorder"),
+                tasks.create_task(hub.run(), name="live"),
+                tasks.create_task(_hear(connecting, Signals(hub)), name="signals"),
+            ]
+            await _serve(server, ending=hub.close)
+            for loop in loops:
+                loop.cancel()
+
+
+def live_of(store: PostgresStore, pool: AsyncConnectionPool) -> tuple[Hub, Live]:
+    """Return the parts of live updates, and the one of them that has to run."""
+    types = AgentTypes(pool, patience=CONNECT)
+    hub = Hub(events=store.log(), head=store.head, types=types)
+    places = Places(views=pool, excerpts=store, head=store.head, types=types, hub=hub)
+    return hub, Live(hub=hub, places=places, tickets=TicketTable(pool, patience=CONNECT))
 
 
 def served(app: FastAPI, http: Http) -> uvicorn.Config:
@@ -94,7 +124,11 @@ def served(app: FastAPI, http: Http) -> uvicorn.Config:
         app,
         host=http.host,
         port=http.port,
-        http="h11",  # httptools would hold headers of any size
+        http=Bounded,
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,  # it costs memory and time for each reader
+        timeout_graceful_shutdown=10,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -108,6 +142,18 @@ def served(app: FastAPI, http: Http) -> uvicorn.Config:
 
 def _new_id() -> str:
     return str(uuid7())
+
+
+class Bounded(H11Protocol):
+    """A connection whose peer has to read; httptools would hold headers of any size."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have the kernel end the connection when its peer accepts nothing for long."""
+        peer: socket.socket | None = transport.get_extra_info("socket")
+        if peer is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            milliseconds = round(ACCEPT_WITHIN * 1_000)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        super().connection_made(cast("asyncio.Transport", transport))
 
 
 class _Depths:
@@ -134,11 +180,18 @@ def _collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _serve(server: uvicorn.Server) -> None:
+async def _hear(connecting: asyncio.Task[RobustConnection], signals: Signals) -> None:
+    """Hear heartbeats, as soon as there is a broker to hear them from."""
+    with suppress(*LOST):
+        await listen(await asyncio.shield(connecting), signals.hear)
+
+
+async def _serve(server: uvicorn.Server, *, ending: Callable[[], None]) -> None:
     serving = asyncio.create_task(server._serve(), name="http")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # its public twin takes the signals, which are the process's
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
+        ending()  # who follows live updates would never end by itself
         server.should_exit = True
         await serving
         raise

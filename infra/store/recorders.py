@@ -176,6 +176,30 @@ class EventRecorder(PostgresApplicationRecorder):
                 [stream, after],
             )
 
+    def select_part(self, stream: str, position: int, limit: int) -> Sequence[Notification]:
+        """Return some of a stream's events after a position."""
+        with self.datastore.get_connection() as connection:
+            return _notifications(
+                connection,
+                "select notification_id, originator_id, originator_version, topic, state"
+                " from events where originator_id = %s and notification_id > %s"
+                " order by originator_version limit %s",
+                [stream, position, limit],
+            )
+
+    def select_types(
+        self, types: Sequence[str], position: int, up_to: int
+    ) -> Sequence[Notification]:
+        """Return the events of some types after a position, up to another one."""
+        with self.datastore.get_connection() as connection:
+            return _notifications(
+                connection,
+                "select notification_id, originator_id, originator_version, topic, state"
+                " from events where notification_id > %s and notification_id <= %s"
+                " and topic = any(%s) order by notification_id",
+                [position, up_to, list(types)],
+            )
+
 
 class SnapshotRecorder(PostgresAggregateRecorder):
     """The snapshots: a cache that may be emptied at any time."""

@@ -5,7 +5,7 @@ time, so that a handful of threads is plenty.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import reduce
@@ -108,6 +108,27 @@ class PostgresStore:
         """Return the events at positions, in their order."""
         return await self._call(
             lambda: [from_stored(stored) for stored in self._events.select_at(positions)]
+        )
+
+    async def read_stream(
+        self, stream: str, *, after: int, limit: int
+    ) -> Sequence[Recorded[Event]]:
+        """Return at most ``limit`` events of a stream after a position."""
+        return await self._call(
+            lambda: [
+                from_stored(stored) for stored in self._events.select_part(stream, after, limit)
+            ]
+        )
+
+    async def read_types(
+        self, types: Collection[str], *, after: int, up_to: int
+    ) -> Sequence[Recorded[Event]]:
+        """Return the events of some types after a position, up to another one."""
+        return await self._call(
+            lambda: [
+                from_stored(stored)
+                for stored in self._events.select_types(sorted(types), after, up_to)
+            ]
         )
 
     async def head(self) -> int:

@@ -25,6 +25,7 @@ from domain.deciders import stream_of
 from domain.identity import PERMISSIONS, Caller
 from domain.policies import AnyReport
 from domain.recorded import Report
+from infra.processes.api import live_of
 from infra.processes.identity import make_identity
 from infra.processes.local_key import local_key
 from infra.settings import Settings
@@ -142,7 +143,9 @@ async def running(database: str) -> AsyncIterator[System]:
             )
             return await recorder.record(report)
 
+        hub, live = live_of(store, pool)
         deps = Deps(
+            live=live,
             views=pool,
             streams=store,
             letters=DeadLetterTable(pool),
@@ -169,7 +172,7 @@ async def running(database: str) -> AsyncIterator[System]:
             await connection.execute("update identity.keys set last_used_at = now()")
         http = await stack.enter_async_context(_client(create_app(deps), token))
         tasks: list[asyncio.Task[Any]] = [
-            asyncio.create_task(loop.run()) for loop in (recorder, runner, reactions)
+            asyncio.create_task(loop.run()) for loop in (recorder, runner, reactions, hub)
         ]
         try:
             yield System(http=http, pool=pool, deps=deps, say=say)

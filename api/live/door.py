@@ -1,0 +1,67 @@
+"""Who may be told live updates: the same callers as everywhere, asked again while they listen."""
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import cast
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from starlette.requests import HTTPConnection
+
+from api.access import May
+from api.deps import Deps
+from api.errors import ForeignOrigin, LiveUpdatesMissing
+from api.live.ports import Live
+from api.live.tickets import CREDENTIALS, TICKET, redeem
+from domain.identity import Action, Caller, Permission
+
+Recheck = Callable[[], Awaitable[Caller]]
+
+
+def deps_behind(connection: HTTPConnection) -> Deps:
+    """Return the ports of the app that a connection was made to."""
+    return cast("Deps", connection.app.state.deps)
+
+
+def live_of(ports: Deps) -> Live:
+    """Return the parts of live updates.
+
+    Raises:
+        LiveUpdatesMissing: The app was made without them.
+    """
+    if ports.live is None:
+        raise LiveUpdatesMissing
+    return ports.live
+
+
+async def admit(connection: HTTPConnection, permission: Permission | Action) -> Recheck:
+    """Let in who may be told, and return how to find out whether they still may.
+
+    Raises:
+        Refused: They may not.
+        ForeignOrigin: A page of somebody else's asks in their name.
+    """
+    ports = deps_behind(connection)
+    live = live_of(ports)
+    _refuse_foreign(connection, ports.origins)
+    headers = list(connection.scope["headers"])
+    if ticket := connection.query_params.get(TICKET):
+        shown = await redeem(live.tickets, ticket, now=ports.clock.now())
+        headers = [(name, value) for name, value in headers if name.decode() not in CREDENTIALS]
+        headers += [(name.encode(), value.encode("latin-1")) for name, value in shown.items()]
+    scope = {**connection.scope, "type": "http", "method": "GET", "headers": headers}
+
+    async def again() -> Caller:
+        request = Request(dict(scope))
+        return await May(permission)(request, await ports.identity.identify(request))
+
+    await again()
+    return again
+
+
+def _refuse_foreign(connection: HTTPConnection, allowed: Collection[str]) -> None:
+    """Let pass what comes from no page, from a page of ours, or from one that is allowed."""
+    origin = connection.headers.get("origin")
+    if origin is None or origin in allowed or "*" in allowed:
+        return
+    if urlsplit(origin).netloc != connection.headers.get("host"):
+        raise ForeignOrigin(origin)

@@ -22,6 +22,7 @@ LABEL org.opencontainers.image.title="Taskloom" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 taskloom && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin taskloom
 COPY --from=build /opt/taskloom /opt/taskloom
+RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/taskloom
 ENV PATH=/opt/taskloom/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TASKLOOM_STATE_DIR=/tmp/taskloom
 USER 10001:10001
 WORKDIR /opt/taskloom

@@ -12,11 +12,18 @@ from projections.table import Connection, Table
 from projections.view import AnyView
 
 _PREPARE = (
-    "create schema if not exists views",
-    "create table if not exists positions (follower text primary key, position bigint not null)",
-    "create table if not exists views.failures (follower text primary key,"
-    " position bigint not null, type text not null, error text not null, at timestamptz not null)",
+    ("to_regnamespace('views')", "create schema views"),
+    (
+        "to_regclass('positions')",
+        "create table positions (follower text primary key, position bigint not null)",
+    ),
+    (
+        "to_regclass('views.failures')",
+        "create table views.failures (follower text primary key, position bigint not null,"
+        " type text not null, error text not null, at timestamptz not null)",
+    ),
 )
+"""What is made where it is missing: "if not exists" refuses who may not, even where it is there."""
 
 # Views can be folded again: their commit need not wait for the disk. The setting rides on the
 # query that has to be made anyway; it is gone with the transaction.
@@ -53,8 +60,10 @@ async def prepare(connection: Connection, views: Iterable[AnyView]) -> None:
     async with connection.transaction():
         # "if not exists" does not protect two who create at the same time.
         await connection.execute("select pg_advisory_xact_lock(hashtext('taskloom.views'))")
-        for statement in _PREPARE:
-            await connection.execute(statement)
+        for there, statement in _PREPARE:
+            cursor = await connection.execute(f"select {there} is null")
+            if await cursor.fetchone() == (True,):
+                await connection.execute(statement)
         for view in views:
             await Table(view).create(connection)
             await connection.execute(

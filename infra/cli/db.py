@@ -27,6 +27,28 @@ def upgrade() -> None:
 
 
 @app.command()
+def grant() -> None:
+    """Give each service's role the least rights; TASKLOOM_DB_PASSWORD_<ROLE> sets its password."""
+    import asyncio
+    import os
+
+    from infra.cli.target import database
+    from infra.postgres import SERVICES
+    from infra.postgres import grant as give
+    from infra.settings import Settings
+
+    found = {role: os.environ.get(f"TASKLOOM_DB_PASSWORD_{role.upper()}") for role in SERVICES}
+    passwords = {role: password for role, password in found.items() if password}
+
+    async def work() -> None:
+        async with database(Settings()) as dsn:
+            await asyncio.to_thread(give, dsn, passwords)
+
+    asyncio.run(work())
+    say(f"{len(SERVICES)} roles have their rights, {len(passwords)} of them a new password")
+
+
+@app.command()
 def current(as_json: AsJson = False) -> None:
     """Show which migrations the database has seen."""
     import asyncio

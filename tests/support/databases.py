@@ -27,7 +27,7 @@ def choose_postgres() -> Choice[str]:
     if docker_answers():
         return Choice(f"container {POSTGRES_IMAGE}", _postgres_container)
     if found := choose():
-        return Choice(f"private cluster, {found.source}", _postgres_cluster)
+        return Choice(f"private cluster, {found.source}", private_cluster)
     raise pytest.UsageError("no PostgreSQL: install one or set TASKLOOM_TEST_DSN")
 
 
@@ -56,7 +56,8 @@ def _postgres_container(ground: Ground) -> str:
         return container.get_connection_url()
 
 
-def _postgres_cluster(ground: Ground) -> str:
+def private_cluster(ground: Ground) -> str:
+    """Start a cluster that nobody else uses, and return the connection URL of its owner."""
     cluster = EmbeddedPostgres(ground.folder(), durable=False)
     ground.run(cluster.start())
     ground.at_end(lambda: ground.run(cluster.stop()))

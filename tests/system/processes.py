@@ -58,6 +58,9 @@ class Stack:
     amqp_urls: Mapping[str, str] = field(default_factory=dict[str, str])
     """Where a process finds the broker, for those that have a user of their own."""
 
+    dsns: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where a process finds the database, for those that have a role of their own."""
+
     deaths: Counter[str] = field(default_factory=Counter[str])
     """How often each has ended without being told to by ``kill`` or ``stop``."""
 
@@ -67,6 +70,7 @@ class Stack:
         """Start a process; it runs until it is stopped."""
         log = (self.folder / f"{name}.log").open("a")
         env = {"TASKLOOM_AMQP__URL": self.amqp_urls[name]} if name in self.amqp_urls else {}
+        env |= {"TASKLOOM_DB__DSN": self.dsns[name]} if name in self.dsns else {}
         self._processes[name] = _Process(arguments, log, self._open(arguments, log, env), env)
 
     def pid(self, name: str) -> int:
@@ -241,11 +245,12 @@ def running(
     agents: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     amqp_urls: Mapping[str, str] | None = None,
+    dsns: Mapping[str, str] | None = None,
 ) -> Generator[Stack]:
     """Start the core and agents, by id and reference, and wait until the API answers."""
     api_url = f"http://127.0.0.1:{free_port()}"
     token = local_key(folder / "state", dsn)
-    stack = Stack(folder, dsn, amqp_url, api_url, token, env or {}, amqp_urls or {})
+    stack = Stack(folder, dsn, amqp_url, api_url, token, env or {}, amqp_urls or {}, dsns or {})
     try:
         for name in core:
             stack.start(name, "serve", name)

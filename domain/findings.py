@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from domain.values import AgentType, Name, PlanId, RunId, TaskId, Text, Value
+from domain.values import AgentType, PersonalName, PersonalText, PlanId, RunId, TaskId, Value
 
 ConflictKind = Literal["resource", "artefact", "order", "constraint"]
 """What two sides do not agree about.
@@ -24,10 +24,10 @@ class Origin(Value):
     """One side of a conflict: a task as its domain proposed it, or a constraint of the goal."""
 
     domain: AgentType
-    key: Name
+    key: PersonalName
     """The proposal's key in its domain's plan, or the constraint's name."""
 
-    rule: Text = ""
+    rule: PersonalText = ""
     """By which rule the domain proposed it."""
 
     task_id: TaskId | None = None
@@ -38,11 +38,11 @@ class Conflict(Value):
     """Two sides that do not agree, and what was made of it."""
 
     kind: ConflictKind
-    subject: Name
+    subject: PersonalName
     """What it is about: an artefact, a resource, a quantity."""
 
     origins: tuple[Origin, Origin]
-    decision: Text
+    decision: PersonalText
 
 
 class PlanConflictDetected(Value):

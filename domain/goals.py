@@ -7,7 +7,15 @@ from pydantic import ConfigDict, Field, model_validator
 from domain.run_options import Parallelization, RunOptions
 from domain.tasks import Gather
 from domain.usage import Budget
-from domain.values import JsonObject, Name, Priority, Text, Value
+from domain.values import (
+    Name,
+    Personal,
+    PersonalName,
+    PersonalObject,
+    PersonalText,
+    Priority,
+    Value,
+)
 
 Planning = Literal["scatter", "pipeline"]
 """Who plans when.
@@ -40,12 +48,12 @@ class Constraints(Value):
 class Goal(Value):
     """What a user wants."""
 
-    title: Name
-    description: Text = ""
+    title: PersonalName
+    description: PersonalText = ""
     domain: Name = "general"
-    constraints: Constraints = Constraints()
+    constraints: Annotated[Constraints, Personal()] = Constraints()
     priority: Priority = "normal"
-    context: JsonObject = Field(default_factory=dict)
+    context: PersonalObject = Field(default_factory=dict)
     """Facts about the thing wanted, for the agents: masses, dimensions, quantities."""
 
 

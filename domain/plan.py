@@ -33,7 +33,7 @@ from domain.run_options import RunOptions
 from domain.scheduling.schedules import Schedule
 from domain.steering import RunResumed
 from domain.tasks import Task
-from domain.values import PlanId, Priority, RunId, Text, Value
+from domain.values import PersonalText, PlanId, Priority, RunId, Value
 
 Efforts = Annotated[
     tuple[Effort, ...], Field(max_length=MOST_EFFORTS, exclude_if=lambda efforts: not efforts)
@@ -63,7 +63,7 @@ class GraphProposed(Value):
     run_id: RunId
     tasks: tuple[Task, ...]
     conflicts: tuple[Conflict, ...] = ()
-    missing: tuple[Text, ...] = ()
+    missing: tuple[PersonalText, ...] = ()
     schedule: Schedule | None = None
     """When they run, where the planners say it."""
 
@@ -74,7 +74,7 @@ class PlanningGivenUp(Value):
     type: Literal["planning.given_up"] = "planning.given_up"
     plan_id: PlanId
     run_id: RunId
-    reason: Text
+    reason: PersonalText
 
 
 class PlanCancelRequested(Value):
@@ -82,7 +82,7 @@ class PlanCancelRequested(Value):
 
     type: Literal["plan.cancel_requested"] = "plan.cancel_requested"
     plan_id: PlanId
-    reason: Text = ""
+    reason: PersonalText = ""
 
 
 class PlanCreated(Value):
@@ -110,7 +110,7 @@ class PlanReady(Value):
     run: RunOptions = RunOptions()
     """How it is carried out, where nobody says otherwise."""
 
-    missing: tuple[Text, ...] = ()
+    missing: tuple[PersonalText, ...] = ()
     """What the planners needed and nobody planned."""
 
     schedule: Schedule | None = None
@@ -139,7 +139,7 @@ class PlanFailed(Value):
     type: Literal["plan.failed"] = "plan.failed"
     plan_id: PlanId
     run_id: RunId | None
-    reason: Text
+    reason: PersonalText
 
 
 class PlanCancelled(Value):
@@ -147,7 +147,7 @@ class PlanCancelled(Value):
 
     type: Literal["plan.cancelled"] = "plan.cancelled"
     plan_id: PlanId
-    reason: Text
+    reason: PersonalText
     runs: tuple[RunId, ...]
     """The runs that have to stop."""
 

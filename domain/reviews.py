@@ -7,7 +7,7 @@ from pydantic import Field
 from domain.errors import Conflict
 from domain.run_options import RunOptions
 from domain.tasks import Task
-from domain.values import PlanId, Priority, Text, Value
+from domain.values import PersonalText, PlanId, Priority, Value
 
 Verdict = Literal["approve", "amend", "reject"]
 
@@ -21,8 +21,8 @@ class PlanReviewed(Value):
     revision: Annotated[int, Field(ge=1)]
     """The revision that was looked at: another one has to be looked at again."""
 
-    author: Text = ""
-    reason: Text = ""
+    author: PersonalText = ""
+    reason: PersonalText = ""
     tasks: tuple[Task, ...] = ()
     """The graph as it should be, where it is amended."""
 
@@ -33,8 +33,8 @@ class PlanApproved(Value):
     type: Literal["plan.approved"] = "plan.approved"
     plan_id: PlanId
     revision: int
-    author: Text
-    reason: Text
+    author: PersonalText
+    reason: PersonalText
     tasks: tuple[Task, ...]
     priority: Priority
     auto_execute: bool
@@ -47,8 +47,8 @@ class PlanRejected(Value):
     type: Literal["plan.rejected"] = "plan.rejected"
     plan_id: PlanId
     revision: int
-    author: Text
-    reason: Text
+    author: PersonalText
+    reason: PersonalText
 
 
 class NotUnderReview(Conflict):

@@ -15,7 +15,7 @@ from domain.goals import Goal, Options
 from domain.run_options import RunOptions
 from domain.scheduling.schedules import Schedule, schedule_of
 from domain.tasks import Seconds, Task
-from domain.values import AgentType, PlanId, Priority, RunId, TaskId, Text, Value
+from domain.values import AgentType, PersonalText, PlanId, Priority, RunId, TaskId, Value
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 MOST_NOTES = 100
@@ -26,9 +26,9 @@ class PlanReplanRequested(Value):
 
     type: Literal["plan.replan_requested"] = "plan.replan_requested"
     plan_id: PlanId
-    reason: Text = ""
+    reason: PersonalText = ""
     max_delay: Seconds | None = None
-    author: Text = ""
+    author: PersonalText = ""
 
 
 class PlanReplanning(Value):
@@ -61,7 +61,7 @@ class PlanReplanning(Value):
     agent_type: AgentType | None
     """The type of agents that nobody serves any more, where there is one."""
 
-    reason: Text
+    reason: PersonalText
     max_delay: Seconds | None = None
     """By how many seconds the end may move at the most."""
 
@@ -73,7 +73,7 @@ class GraphRevised(Value):
     plan_id: PlanId
     run_id: RunId
     tasks: tuple[Task, ...]
-    notes: tuple[Text, ...] = ()
+    notes: tuple[PersonalText, ...] = ()
 
 
 class ReplanningGivenUp(Value):
@@ -82,7 +82,7 @@ class ReplanningGivenUp(Value):
     type: Literal["replanning.given_up"] = "replanning.given_up"
     plan_id: PlanId
     run_id: RunId
-    reason: Text
+    reason: PersonalText
 
 
 class PlanUpdated(Value):
@@ -96,10 +96,10 @@ class PlanUpdated(Value):
     added: tuple[TaskId, ...]
     removed: tuple[TaskId, ...]
     modified: tuple[TaskId, ...]
-    reason: Text
+    reason: PersonalText
     """Why there is another one."""
 
-    notes: tuple[Text, ...] = ()
+    notes: tuple[PersonalText, ...] = ()
     """What the planners say about it."""
 
     delay: Number
@@ -109,7 +109,7 @@ class PlanUpdated(Value):
     """By how much what is left costs more."""
 
     schedule: Schedule | None = None
-    author: Text = "planners"
+    author: PersonalText = "planners"
 
 
 class PlanReplanRefused(Value):
@@ -119,7 +119,7 @@ class PlanReplanRefused(Value):
     plan_id: PlanId
     run_id: RunId | None
     revision: int
-    reason: Text
+    reason: PersonalText
     delay: Number | None = None
     """What the best graph that was found would have cost in seconds, where one was found."""
 

@@ -16,9 +16,11 @@ from domain.values import (
     AgentType,
     Epoch,
     ErrorClass,
-    JsonObject,
     Lane,
     Name,
+    PersonalName,
+    PersonalObject,
+    PersonalText,
     PlanId,
     Priority,
     Role,
@@ -26,7 +28,6 @@ from domain.values import (
     RunKind,
     TaskId,
     TaskStatus,
-    Text,
     Value,
 )
 
@@ -106,10 +107,10 @@ class TaskDispatched(Value):
     agent: AgentType
     role: Role
     lane: Lane
-    name: Name
+    name: PersonalName
     action: Action
-    params: JsonObject
-    inputs: dict[Name, JsonObject]
+    params: PersonalObject
+    inputs: dict[Name, PersonalObject]
     """The results the task asked for, by the names it gave them."""
 
     delay: int = 0
@@ -149,7 +150,7 @@ class TaskCompleted(Value):
     task_id: TaskId
     epoch: Epoch
     agent_id: AgentId
-    result: JsonObject = Field(default_factory=dict)
+    result: PersonalObject = Field(default_factory=dict)
     calls: Calls = Field(default=(), exclude_if=_is_empty)
     """The calls of language models that the attempt has made."""
 
@@ -163,7 +164,7 @@ class TaskFailed(Value):
     epoch: Epoch
     agent_id: AgentId
     error_class: ErrorClass = "transient"
-    reason: Text
+    reason: PersonalText
     retry_in: int | None = None
     """Seconds until the next attempt, None when this was the last; the record says so, no agent."""
 
@@ -207,7 +208,7 @@ class TaskLost(Value):
     task_id: TaskId
     epoch: Epoch
     agent_id: AgentId
-    reason: Text
+    reason: PersonalText
 
 
 class TaskSkipped(Value):
@@ -222,7 +223,7 @@ class TaskSkipped(Value):
     was: TaskStatus = "pending"
     """Where it stood before."""
 
-    reason: Text = ""
+    reason: PersonalText = ""
     request: Request = ""
     rule: GatherRule | None = None
     """The gather rule that goes on without it, where no person said so."""
@@ -255,8 +256,8 @@ class ReportIgnored(Value):
     epoch: Epoch
     agent_id: AgentId
     report: TaskReportType
-    reason: Text
-    result: JsonObject = Field(default_factory=dict)
+    reason: PersonalText
+    result: PersonalObject = Field(default_factory=dict)
     """What it came to, where a gather rule had gone on without it."""
 
     calls: Calls = Field(default=(), exclude_if=_is_empty)
@@ -281,7 +282,7 @@ class ReplanRequested(Value):
     run_id: RunId
     plan_id: PlanId | None
     task_id: TaskId | None
-    reason: Text
+    reason: PersonalText
     agent_type: AgentType | None = None
     met: tuple[TaskId, ...] = ()
     """What is completed, or need not be done, in order of id."""
@@ -299,7 +300,7 @@ class ReplanRefused(Value):
     type: Literal["replan.refused"] = "replan.refused"
     run_id: RunId
     plan_id: PlanId | None
-    reason: Text
+    reason: PersonalText
 
 
 class RunRevised(Value):
@@ -309,7 +310,7 @@ class RunRevised(Value):
     run_id: RunId
     plan_id: PlanId | None
     revision: int
-    reason: Text
+    reason: PersonalText
     added: tuple[Task, ...]
     modified: tuple[Task, ...]
     removed: tuple[TaskId, ...]
@@ -327,7 +328,7 @@ class RunCompleted(Value):
     run_id: RunId
     plan_id: PlanId | None
     kind: RunKind
-    result: JsonObject
+    result: PersonalObject
     """The result of the task that answers for the run, where its kind has one."""
 
     missing: tuple[TaskId, ...] = ()
@@ -341,7 +342,7 @@ class RunFailed(Value):
     run_id: RunId
     plan_id: PlanId | None
     kind: RunKind
-    reason: Text
+    reason: PersonalText
 
 
 class RunCancelled(Value):
@@ -351,7 +352,7 @@ class RunCancelled(Value):
     run_id: RunId
     plan_id: PlanId | None
     kind: RunKind
-    reason: Text
+    reason: PersonalText
     request: Request = ""
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from domain.recorded import Report
 from domain.tasks import Seconds
-from domain.values import AgentType, PlanId, RunId, RunKind, TaskId, Text, Value
+from domain.values import AgentType, PersonalText, PlanId, RunId, RunKind, TaskId, Value
 
 CheckpointId = Annotated[str, StringConstraints(pattern=r"^checkpoint_[0-9]{3,9}$")]
 """A moment of a run that it can be rolled back to."""
@@ -31,14 +31,14 @@ class RunCancelRequested(_Wish):
     """A run is to stop where it is."""
 
     type: Literal["run.cancel_requested"] = "run.cancel_requested"
-    reason: Text = ""
+    reason: PersonalText = ""
 
 
 class RunPauseRequested(_Wish):
     """A run is to dispatch nothing new."""
 
     type: Literal["run.pause_requested"] = "run.pause_requested"
-    reason: Text = ""
+    reason: PersonalText = ""
 
 
 class RunResumeRequested(_Wish):
@@ -52,7 +52,7 @@ class RunRollbackRequested(_Wish):
 
     type: Literal["run.rollback_requested"] = "run.rollback_requested"
     checkpoint: CheckpointId
-    reason: Text = ""
+    reason: PersonalText = ""
 
 
 class TaskRetryRequested(_Wish):
@@ -60,7 +60,7 @@ class TaskRetryRequested(_Wish):
 
     type: Literal["task.retry_requested"] = "task.retry_requested"
     task_id: TaskId
-    reason: Text = ""
+    reason: PersonalText = ""
 
 
 class TaskSkipRequested(_Wish):
@@ -68,14 +68,14 @@ class TaskSkipRequested(_Wish):
 
     type: Literal["task.skip_requested"] = "task.skip_requested"
     task_id: TaskId
-    reason: Text = ""
+    reason: PersonalText = ""
 
 
 class RunReplanRequested(_Wish):
     """What is left of a run is to be planned anew."""
 
     type: Literal["run.replan_requested"] = "run.replan_requested"
-    reason: Text = ""
+    reason: PersonalText = ""
     agent_type: AgentType | None = None
     """The type of agents that nobody serves any more, where that is why."""
 
@@ -108,7 +108,7 @@ class RunPaused(Value):
     plan_id: PlanId | None
     kind: RunKind
     checkpoint: CheckpointId
-    reason: Text
+    reason: PersonalText
     request: Request = ""
 
 
@@ -132,7 +132,7 @@ class RunRolledBack(Value):
     plan_id: PlanId | None
     kind: RunKind
     checkpoint: CheckpointId
-    reason: Text
+    reason: PersonalText
     tasks: tuple[TaskId, ...]
     """Those to be done again, in order of id."""
 
@@ -162,7 +162,7 @@ class TaskReopened(Value):
     cancelled: Annotated[int, Field(ge=0)] = 0
     """How many of them had been cancelled; the others were skipped."""
 
-    reason: Text
+    reason: PersonalText
     request: Request = ""
 
 

@@ -14,8 +14,9 @@ from domain.values import (
     AgentType,
     Duration,
     ErrorClass,
-    JsonObject,
     Name,
+    PersonalName,
+    PersonalObject,
     Role,
     TaskId,
     Text,
@@ -110,11 +111,11 @@ class Task(Value):
     """A node of a task graph."""
 
     id: TaskId
-    name: Name
+    name: PersonalName
     agent: AgentType
     role: Role = "execution"
     action: Action = "work"
-    params: JsonObject = Field(default_factory=dict)
+    params: PersonalObject = Field(default_factory=dict)
     depends_on: tuple[TaskId, ...] = ()
     inputs: dict[Name, TaskId] = Field(default_factory=dict)
     """Results it needs: the name it gives each → the task that produces it, an edge as well."""

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from domain.values import Name, Text, Value
+from domain.values import Name, PersonalText, Text, Value
 
 MOST_CALLS: Final = 100
 """Calls that one report tells apart; of more, equal ones are added up."""
@@ -42,7 +42,7 @@ class ModelCall(Value):
     prompt: Text = ""
     """Which prompt it was, and in which version."""
 
-    reason: Text = ""
+    reason: PersonalText = ""
     """Why it failed, or what was wrong with the answer."""
 
 

@@ -1,5 +1,6 @@
 """The words that reports and events are made of: ids, names, priorities, JSON."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -38,6 +39,16 @@ Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=4_000)]
 JsonObject = dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """Marks what may tell of a person: it is encrypted in the log, and can be forgotten."""
+
+
+PersonalName = Annotated[Name, Personal()]
+PersonalText = Annotated[Text, Personal()]
+PersonalObject = Annotated[JsonObject, Personal()]
 
 RunKind = Literal["planning", "execution", "replanning"]
 """What a run is for."""

@@ -146,6 +146,16 @@ class Agents(_Part):
     """Seconds a stopping process gives to what it has under way."""
 
 
+class Keys(_Part):
+    """What wraps the keys with which the personal parts of the log are encrypted."""
+
+    kek: SecretStr | None = None
+    """32 bytes in base64, the same for every process that has to do with the record."""
+
+    kek_file: Path | None = None
+    """Where they are, instead; empty makes them in ``keys/kek`` in the state folder."""
+
+
 class Audit(_Part):
     """Seals over the log, and what is said of them outside of the database."""
 
@@ -181,6 +191,7 @@ class Settings(BaseSettings):
     agents: Agents = Agents()
     audit: Audit = Audit()
     identity: Identity = Identity()
+    keys: Keys = Keys()
     health: Limits = Limits()
     """What is expected of an agent; ``TASKLOOM_HEALTH__FAULTS__DEGRADED`` is one of its bounds."""
 
@@ -228,6 +239,7 @@ def misspelt(environment: Mapping[str, str]) -> Mapping[str, str]:
         "agents": Agents,
         "audit": Audit,
         "identity": Identity,
+        "keys": Keys,
         "health": Limits,
         "breakers": Fuse,
         "llm": Choices,

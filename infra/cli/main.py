@@ -19,6 +19,7 @@ from infra.cli import (
     doctor,
     events,
     execution,
+    forget,
     llm_stub,
     plan,
     projection,
@@ -53,6 +54,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(projection.app, name="projection")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(audit.app, name="audit")
+app.command()(forget.forget)
 app.command()(why.why)
 app.command()(doctor.doctor)
 app.add_typer(chaos.app, name="chaos")

@@ -8,7 +8,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from infra.cli.target import database
 from infra.migrations import pending, upgrade
-from infra.processes.parts import open_pool
+from infra.processes.parts import open_kek, open_pool
 from infra.settings import Settings
 from infra.store.store import PostgresStore
 
@@ -36,5 +36,8 @@ async def record(settings: Settings, *, dsn: str | None = None) -> AsyncGenerato
     if pending(dsn):
         upgrade(dsn)
     named = settings.model_copy(update={"db": settings.db.model_copy(update={"dsn": dsn})})
-    async with PostgresStore(dsn, pool_max=2) as store, open_pool(named) as pool:
+    async with (
+        PostgresStore(dsn, pool_max=2, kek=open_kek(settings)) as store,
+        open_pool(named) as pool,
+    ):
         yield Record(dsn=dsn, store=store, pool=pool)

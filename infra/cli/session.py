@@ -19,7 +19,9 @@ from infra.cli.results import as_json, show, show_failures
 from infra.processes import address
 from infra.processes.address import Address
 from infra.processes.local import LocalStack, with_stack
+from infra.processes.parts import open_kek
 from infra.settings import Settings
+from infra.store.kek import Kek
 from infra.store.store import PostgresStore
 
 PATIENCE = 60.0
@@ -59,7 +61,9 @@ async def carry_out(settings: Settings, session: Session) -> None:
             display.tell(f"using the stack at {running.api_url}")
             plans: list[str] = []
             try:
-                progress = await _follow(running, session, display, submitted=plans.append)
+                progress = await _follow(
+                    running, session, display, kek=open_kek(settings), submitted=plans.append
+                )
             except TimeoutError as error:
                 for plan_id in plans:
                     error.add_note(f"it goes on: `{called()} plan watch {plan_id}`")
@@ -69,7 +73,7 @@ async def carry_out(settings: Settings, session: Session) -> None:
             return
 
         async def work(stack: LocalStack) -> None:
-            progress = await _on_new_stack(stack, session, display)
+            progress = await _on_new_stack(stack, session, display, open_kek(settings))
             display.close()
             _show(progress, session, stack.address)
             if session.keep:
@@ -79,9 +83,11 @@ async def carry_out(settings: Settings, session: Session) -> None:
         await with_stack(settings, work, told=display.tell)
 
 
-async def _on_new_stack(stack: LocalStack, session: Session, display: Display) -> Progress:
+async def _on_new_stack(
+    stack: LocalStack, session: Session, display: Display, kek: Kek
+) -> Progress:
     """Follow, and watch at the same time that the stack does not fall over."""
-    following = asyncio.create_task(_follow(stack.address, session, display))
+    following = asyncio.create_task(_follow(stack.address, session, display, kek=kek))
     watching = asyncio.create_task(
         stack.supervisor.wait_until(following.done, "the plan ends", seconds=float("inf"))
     )
@@ -104,11 +110,12 @@ async def _follow(
     session: Session,
     display: Display,
     *,
+    kek: Kek,
     submitted: Callable[[str], None] = lambda _: None,
 ) -> Progress:
     async with (
         limited(session.timeout),
-        PostgresStore(where.dsn, pool_max=2) as store,
+        PostgresStore(where.dsn, pool_max=2, kek=kek) as store,
         Client(where.api_url, where.token) as client,
     ):
         log = store.log()

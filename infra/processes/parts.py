@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import Unavailable
 from infra.settings import Settings
+from infra.store.kek import Kek
 from infra.store.recorders import Limits
 from infra.store.store import PostgresStore
 
@@ -49,7 +50,19 @@ def open_store(settings: Settings) -> PostgresStore:
         statement=settings.db.statement_timeout,
         connect=settings.db.connect_timeout,
     )
-    return PostgresStore(required(settings.db.dsn, "TASKLOOM_DB__DSN"), limits=limits)
+    dsn = required(settings.db.dsn, "TASKLOOM_DB__DSN")
+    return PostgresStore(dsn, limits=limits, kek=open_kek(settings))
+
+
+def open_kek(settings: Settings) -> Kek:
+    """Return the key that wraps the keys of persons; the local stack makes one.
+
+    Raises:
+        KekUnusable: What is set is none.
+    """
+    if settings.keys.kek is not None:
+        return Kek.parse(settings.keys.kek.get_secret_value(), "TASKLOOM_KEYS__KEK")
+    return Kek.of_file(settings.keys.kek_file or settings.state_dir / "keys" / "kek")
 
 
 def open_pool(settings: Settings) -> AsyncConnectionPool:

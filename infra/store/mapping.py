@@ -3,8 +3,9 @@
 The registry is closed. A topic that it does not know is an error, never an import.
 """
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from eventsourcing.persistence import Notification, StoredEvent
@@ -65,8 +66,12 @@ def to_stored(recorded: Recorded[Event]) -> StoredEvent:
     )
 
 
-def from_stored(stored: StoredEvent) -> Recorded[Event]:
-    """Return a stored event as the domain knows it.
+Unseal = Callable[[dict[str, Any], StoredEvent], None]
+"""Puts what is personal back into a stored event's JSON, as far as that can be done."""
+
+
+def from_stored(stored: StoredEvent, unseal: Unseal | None = None) -> Recorded[Event]:
+    """Return a stored event as the domain knows it; what nobody unseals reads ``[forgotten]``.
 
     Raises:
         UnknownTopic: Its type is not in the registry.
@@ -80,6 +85,8 @@ def from_stored(stored: StoredEvent) -> Recorded[Event]:
     try:
         state = orjson.loads(stored.state)
         meta = state["meta"]
+        if unseal is not None and "personal" in state:
+            unseal(state, stored)
         # Readers tolerate what a later writer added.
         event = validate_tolerantly(model, state["event"])
         at = datetime.fromisoformat(meta["at"])

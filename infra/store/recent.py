@@ -50,6 +50,10 @@ class RecentEvents:
             return ()
         return self._events[start : start + limit]
 
+    def clear(self) -> None:
+        """Remember nothing."""
+        self._drop(len(self._events))
+
     def _shorten(self) -> None:
         count = max(0, len(self._events) - self._most)
         left = self._bytes - sum(self._sizes[:count])

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 import psycopg
 import structlog
-from eventsourcing.persistence import IntegrityError, PersistenceError
+from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
 
 from bus.failpoints import reach
 from bus.ports import StreamMoved
@@ -23,9 +23,12 @@ from domain.errors import Unavailable
 from domain.policies import Event
 from domain.recorded import Recorded
 from infra.store import leading, snapshots
+from infra.store.kek import Kek
+from infra.store.keyring import Keyring
 from infra.store.mapping import from_stored, to_stored
 from infra.store.recent import RecentEvents
 from infra.store.recorders import Datastore, EventRecorder, Limits, SnapshotRecorder
+from infra.store.sealing import seal, unseal
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -44,7 +47,15 @@ class DatabaseUnavailable(Unavailable):
 class PostgresStore:
     """The log, the streams and the followers' positions in one PostgreSQL database."""
 
-    def __init__(self, dsn: str, *, limits: Limits | None = None, pool_max: int = 4) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        limits: Limits | None = None,
+        pool_max: int = 4,
+        kek: Kek | None = None,
+    ) -> None:
+        """Take where it is; without ``kek`` nothing is encrypted, and what is reads forgotten."""
         self._dsn = leading.signed(dsn)
         self._datastore = Datastore(self._dsn, limits=limits or Limits(), pool_max=pool_max)
         self._events = EventRecorder(self._datastore)
@@ -52,6 +63,7 @@ class PostgresStore:
         self._threads = ThreadPoolExecutor(pool_max, thread_name_prefix="store")
         self._logs: WeakSet[PostgresLog] = WeakSet()
         self._recent = RecentEvents()
+        self._keyring = None if kek is None else Keyring(kek, self._datastore.get_connection)
         self._listener: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "PostgresStore":
@@ -73,12 +85,11 @@ class PostgresStore:
             StreamMoved: A version is taken already; nothing was appended.
             DatabaseUnavailable: It is unknown whether anything was appended.
         """
-        stored = [to_stored(event) for event in events]
         try:
-            positions = await self._call(lambda: self._events.insert_events(stored))
+            appended, stored, positions = await self._call(lambda: self._append(events))
         except IntegrityError as error:
             raise StreamMoved from error
-        self._recent.add(events, positions, [len(each.state) for each in stored])
+        self._recent.add(appended, positions, [len(each.state) for each in stored])
         self._wake()
         return positions
 
@@ -93,7 +104,7 @@ class PostgresStore:
     async def read(self, stream: str, *, after: int = 0) -> Sequence[Recorded[Event]]:
         """Return a stream's events after a version."""
         return await self._call(
-            lambda: [from_stored(stored) for stored in self._events.select_stream(stream, after)]
+            lambda: [self._read(stored) for stored in self._events.select_stream(stream, after)]
         )
 
     async def read_all(self, *, after: int, limit: int) -> Sequence[Recorded[Event]]:
@@ -101,13 +112,13 @@ class PostgresStore:
         if recent := self._recent.after(after, limit):
             return recent
         return await self._call(
-            lambda: [from_stored(stored) for stored in self._events.select_after(after, limit)]
+            lambda: [self._read(stored) for stored in self._events.select_after(after, limit)]
         )
 
     async def read_at(self, positions: Sequence[int]) -> Sequence[Recorded[Event]]:
         """Return the events at positions, in their order."""
         return await self._call(
-            lambda: [from_stored(stored) for stored in self._events.select_at(positions)]
+            lambda: [self._read(stored) for stored in self._events.select_at(positions)]
         )
 
     async def read_stream(
@@ -161,6 +172,28 @@ class PostgresStore:
         """Do some work whenever this process has the lead, until cancelled."""
         await leading.lead(self._dsn, duty, work)
 
+    def forget_what_was_read(self) -> None:
+        """Keep nothing in memory that may be personal: somebody was forgotten."""
+        self._recent.clear()
+        if self._keyring is not None:
+            self._keyring.forget()
+
+    def _append(
+        self, events: Sequence[Recorded[Event]]
+    ) -> tuple[Sequence[Recorded[Event]], Sequence[StoredEvent], Sequence[int]]:
+        if self._keyring is None:
+            stored: Sequence[StoredEvent] = [to_stored(event) for event in events]
+        else:
+            stored, events = seal(events, self._keyring)
+        return events, stored, self._events.insert_events(stored)
+
+    def _read(self, stored: StoredEvent) -> Recorded[Event]:
+        return from_stored(stored, self._unseal)
+
+    def _unseal(self, state: dict[str, Any], stored: StoredEvent) -> None:
+        if self._keyring is not None:
+            unseal(state, stored, self._keyring)
+
     def _load(self, stream: str) -> tuple[Any, int]:
         decider = decider_of(stream)
         state: Any = None
@@ -168,7 +201,7 @@ class PostgresStore:
         snapshot = self._snapshots.latest(stream)
         if snapshot is not None and (thawed := snapshots.thaw(snapshot)) is not None:
             state, version = thawed, snapshot.originator_version
-        tail = [from_stored(stored) for stored in self._events.select_stream(stream, version)]
+        tail = [self._read(stored) for stored in self._events.select_stream(stream, version)]
         state = reduce(decider.evolve, (past.event for past in tail), state)
         return state, version + len(tail)
 
@@ -216,7 +249,11 @@ class PostgresStore:
                 connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
                 async with connection:
                     await connection.execute("listen events")
-                    async for _ in connection.notifies():
+                    await connection.execute("listen forgotten")
+                    self.forget_what_was_read()  # it may have been said before we listened
+                    async for heard in connection.notifies():
+                        if heard.channel == "forgotten":
+                            self.forget_what_was_read()
                         self._wake()
             except psycopg.Error:
                 await asyncio.sleep(1)

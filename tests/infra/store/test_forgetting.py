@@ -1,0 +1,342 @@
+"""Somebody is forgotten: what they said is found nowhere, and everything else goes on."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from bus.dead_letter_keeper import DeadLetter
+from domain.deciders import EVENTS
+from domain.goals import Goal, Options
+from domain.personal import EACH, personal_paths, put_back, take_out
+from domain.plan import Plan, PlanCancelled, PlanCancelRequested, PlanCreated, PlanFailed
+from domain.policies import Event
+from domain.recorded import Recorded
+from domain.run import Run
+from domain.steering import RunCancelRequested
+from infra.audit.database import DatabaseSource
+from infra.audit.verifying import verify
+from infra.cli.formats.exports import write
+from infra.cli.log import events_of
+from infra.migrations import upgrade
+from infra.store.dead_letters import DeadLetterTable
+from infra.store.forgetting import NobodyKnown, StillAtWork, forget
+from infra.store.kek import Kek
+from infra.store.keyring import WrongKek
+from infra.store.mapping import CorruptEvent
+from infra.store.sealing import root_of
+from infra.store.store import PostgresStore
+from projections.catalog import VIEWS
+from projections.postgres import PostgresViews
+from projections.rebuild import verify as fold_again
+from projections.runner import Runner
+from tests.support.databases import fresh_database, private_cluster
+from tests.support.ground import Ground
+from tests.support.histories import a_history
+from tests.support.recording import recorded
+from tests.support.scenario import NOW
+from tests.support.sealed import sealer
+
+pytestmark = pytest.mark.timeout(600)
+
+KEK = Kek(bytes(range(32)))
+ADA, BOB = "users/ada", "users/bob"
+
+
+def canary(owner: str) -> str:
+    return f"canary-of-{owner.partition('/')[2]}-sings"
+
+
+def sing(event: Event, owner: str) -> Event:
+    """Say something personal wherever an event has a place for it."""
+    value = event.model_dump(mode="json")
+    for path in personal_paths(type(event)):
+        _sing(value, path, canary(owner))
+    return type(event).model_validate(value)
+
+
+def _sing(holder: Any, path: tuple[str, ...], song: str) -> None:
+    step, rest = path[0], path[1:]
+    names = list(holder) if isinstance(holder, dict) else range(len(holder))
+    for name in names if step == EACH else [step]:
+        if isinstance(holder, dict) and name not in holder:
+            continue
+        if rest and holder[name]:
+            _sing(holder[name], rest, song)
+        elif not rest:
+            said = holder[name]
+            holder[name] = {**said, "song": song} if isinstance(said, dict) else song
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """A cluster of our own, and where its files are."""
+
+    dsn: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    ground = Ground()
+    try:
+        dsn = private_cluster(ground)
+        upgrade(dsn)
+        with psycopg.connect(dsn) as connection:
+            row = connection.execute("show data_directory").fetchone()
+        assert row is not None
+        yield House(dsn=dsn, folder=Path(row[0]))
+    finally:
+        ground.end()
+
+
+@pytest.fixture
+def database(house: House) -> Iterator[str]:
+    """The connection URL of a database beside it: forgetting rewrites what all of them share."""
+    with fresh_database(house.dsn) as dsn:
+        upgrade(dsn)
+        yield dsn
+
+
+def a_past() -> tuple[list[Recorded[Event]], dict[str, str]]:
+    """Return a history whose plans have ended, sung all through, and to whom each plan belongs."""
+    history = a_history(3, plans=4, size=8, turns=250)
+    for stream, state in list(history.states.items()):
+        if isinstance(state, Plan) and not state.is_over:
+            history.say(PlanCancelRequested(plan_id=stream, reason="enough"))
+    for stream, state in list(history.states.items()):
+        if isinstance(state, Run) and state.status in ("running", "paused"):
+            history.say(RunCancelRequested(run_id=stream, reason="enough"))
+    plans = [stream for stream, state in history.states.items() if isinstance(state, Plan)]
+    owners = {plan: (ADA, BOB)[number % 2] for number, plan in enumerate(plans)}
+    past = []
+    for event in history.events:
+        owner = owners.get(root_of(event))
+        if owner is not None:
+            event = replace(event, event=sing(event.event, owner), actor=owner)
+        past.append(replace(event, position=0))
+    return past, owners
+
+
+def files_with(folder: Path, word: bytes) -> list[str]:
+    found: list[str] = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            file = Path(place) / name
+            if file.is_file() and word in file.read_bytes():
+                found.append(str(file.relative_to(folder)))
+    return found
+
+
+async def caught_up(pool: AsyncConnectionPool, store: PostgresStore) -> None:
+    runner = Runner(views=VIEWS, log=store.log(), store=PostgresViews(pool))
+    await runner.prepare()
+    await runner.catch_up()
+    assert not any(followed.has_stopped for followed in runner.followed)
+
+
+def a_letter(stream: str, song: str) -> DeadLetter:
+    body = orjson.dumps({"type": "goal.submitted", "data": {"plan_id": stream, "goal": song}})
+    return DeadLetter(
+        message_id=f"letter-{stream}",
+        reason="malformed",
+        detail="it is not what it should be",
+        exchange="taskloom.reports",
+        routing_key="goal.submitted",
+        queue="taskloom.reports",
+        headers={},
+        properties={},
+        body=body,
+        died_at=NOW,
+        type="goal.submitted",
+        shape="it is not what it should be",
+        is_redelivered=False,
+        earlier=None,
+    )
+
+
+async def test_canaries_in_every_personal_field_are_found_nowhere(
+    house: House, tmp_path: Path
+) -> None:
+    past, owners = a_past()
+    ada, bob = canary(ADA).encode(), canary(BOB).encode()
+    async with (
+        PostgresStore(house.dsn, kek=KEK) as store,
+        AsyncConnectionPool(house.dsn, kwargs={"autocommit": True}, open=False) as pool,
+        sealer(house.dsn, tmp_path) as (made, _),
+    ):
+        for start in range(0, len(past), 100):
+            await store.append(past[start : start + 100])
+        assert [event.event for event in await everything(store)] == [one.event for one in past]
+        await caught_up(pool, store)
+        while await made.seal():
+            pass
+        for stream in {event.stream for event in past}:
+            state, version = await store.load(stream)
+            await store.keep(stream, state, version)
+        letters = DeadLetterTable(pool)
+        await letters.keep([a_letter(plan, canary(owner)) for plan, owner in owners.items()])
+        with psycopg.connect(house.dsn, autocommit=True) as connection:
+            connection.execute("analyze")
+            connection.execute("checkpoint")
+            wrapped = connection.execute(
+                "select wrapped from keys.data_keys where subject = %s", [ADA]
+            ).fetchone()
+            assert wrapped is not None
+        assert files_with(house.folder, ada)
+        assert files_with(house.folder, wrapped[0])
+        assert not any(logged(house.dsn, one) for one in (ada, bob)), "the log has it in the clear"
+
+        done = await forget(ADA, actor="users/operator", store=store, pool=pool)
+
+        assert done.streams > 0
+        assert done.letters == sum(owner == ADA for owner in owners.values())
+        assert files_with(house.folder, ada) == []
+        assert files_with(house.folder, wrapped[0]) == []
+        assert files_with(house.folder, bob)
+        for event in await everything(store):
+            owner = owners.get(root_of(event))
+            words = repr(event.event)
+            assert canary(ADA) not in words
+            if owner is None or not personal_paths(type(event.event)):
+                continue
+            before = next(
+                one for one in past if (one.stream, one.version) == (event.stream, event.version)
+            )
+            if owner == BOB:
+                assert event.event == before.event
+            elif canary(ADA) in repr(before.event):
+                assert event.event != before.event
+        await caught_up(pool, store)
+        for view in VIEWS:
+            assert (await fold_again(view, log=store.log(), pool=pool)).is_right, view.name
+        assert write(tmp_path / "export.jsonl", await everything(store)) == len(past)
+        exported = (tmp_path / "export.jsonl").read_bytes()
+        assert ada not in exported
+        assert b"[forgotten]" in exported
+        assert bob in exported
+        with pytest.raises(NobodyKnown):
+            await forget(ADA, actor="users/operator", store=store, pool=pool)
+    with psycopg.connect(house.dsn, autocommit=True) as connection:
+        finding = verify(DatabaseSource(connection))
+    assert finding.is_right
+    assert finding.sealed.unsealed == 0
+
+
+async def everything(store: PostgresStore) -> list[Recorded[Event]]:
+    return [event async for event in events_of(store.log())]
+
+
+def logged(dsn: str, word: bytes) -> bool:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "select exists (select from events where position(%s in state) > 0)", [word]
+        ).fetchone()
+    return row == (True,)
+
+
+@pytest.fixture
+def goal() -> Recorded[Event]:
+    event = PlanCreated(plan_id="plan_7", goal=Goal(title="Secret"), options=Options())
+    return replace(recorded("plan_7", 1, event), actor=ADA)
+
+
+async def test_whose_plan_is_carried_out_is_not_forgotten(
+    database: str, goal: Recorded[Event]
+) -> None:
+    async with (
+        PostgresStore(database, kek=KEK) as store,
+        AsyncConnectionPool(database, kwargs={"autocommit": True}, open=False) as pool,
+    ):
+        await store.append([goal])
+        with pytest.raises(StillAtWork, match="plan_7 has not ended"):
+            await forget(ADA, actor="users/operator", store=store, pool=pool)
+        assert (await store.load("plan_7"))[0].goal.title == "Secret"
+
+
+async def test_what_is_personal_is_read_with_the_key_alone(
+    database: str, goal: Recorded[Event]
+) -> None:
+    async with PostgresStore(database, kek=KEK) as store:
+        await store.append([goal])
+    assert not logged(database, b"Secret")
+    async with PostgresStore(database, kek=KEK) as store:
+        assert (await store.read("plan_7"))[0].event == goal.event
+    async with PostgresStore(database) as stranger:
+        assert (await stranger.load("plan_7"))[0].goal.title == "[forgotten]"
+    async with PostgresStore(database, kek=Kek(bytes(32))) as other:
+        with pytest.raises(WrongKek, match="TASKLOOM_KEYS__KEK_FILE"):
+            await other.read("plan_7")
+
+
+async def test_what_was_encrypted_for_one_event_is_not_read_in_another(
+    database: str, goal: Recorded[Event]
+) -> None:
+    moved = replace(
+        goal, stream="plan_8", event=goal.event.model_copy(update={"plan_id": "plan_8"})
+    )
+    async with PostgresStore(database, kek=KEK) as store:
+        await store.append([goal, moved])
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("alter table events disable trigger user")
+            connection.execute(
+                "update events e set state = o.state from events o"
+                " where e.originator_id = 'plan_8' and o.originator_id = 'plan_7'"
+            )
+        with pytest.raises(CorruptEvent, match="not encrypted for this place"):
+            await store.read("plan_8")
+
+
+async def test_who_comes_back_has_another_key(database: str, goal: Recorded[Event]) -> None:
+    late = replace(
+        goal, version=3, event=PlanFailed(plan_id="plan_7", run_id=None, reason="Secret")
+    )
+    over = replace(late, version=2, event=PlanCancelled(plan_id="plan_7", reason="no", runs=()))
+    anew = replace(goal, stream="plan_9", event=goal.event.model_copy(update={"plan_id": "plan_9"}))
+    async with (
+        PostgresStore(database, kek=KEK) as store,
+        AsyncConnectionPool(database, kwargs={"autocommit": True}, open=False) as pool,
+    ):
+        await store.append([goal, over])
+        await forget(ADA, actor="users/operator", store=store, pool=pool)
+        await store.append([late, anew])
+        (kept,) = await store.read("plan_7", after=2)
+        assert kept.event == late.event.model_copy(update={"reason": "[forgotten]"})
+        assert (await store.read("plan_9"))[0].event == anew.event
+        assert (await store.read_all(after=0, limit=9))[-2].event == kept.event
+
+
+async def test_every_process_forgets_within_seconds(database: str, goal: Recorded[Event]) -> None:
+    over = replace(goal, version=2, event=PlanCancelled(plan_id="plan_7", reason="no", runs=()))
+    async with (
+        PostgresStore(database, kek=KEK) as writer,
+        PostgresStore(database, kek=KEK) as store,
+        AsyncConnectionPool(database, kwargs={"autocommit": True}, open=False) as pool,
+    ):
+        await writer.append([goal, over])
+        assert "Secret" in repr(await writer.read_all(after=0, limit=9))
+        await forget(ADA, actor="users/operator", store=store, pool=pool)
+        async with asyncio.timeout(20):
+            while "Secret" in repr(await writer.read_all(after=0, limit=9)):  # noqa: ASYNC110 # it hears of it
+                await asyncio.sleep(0.05)
+
+
+def test_what_is_taken_out_can_be_put_back() -> None:
+    seen: set[str] = set()
+    for one in a_past()[0]:
+        whole = orjson.loads(one.event.model_dump_json())
+        event = orjson.loads(one.event.model_dump_json())
+        taken = take_out(type(one.event), event)
+        assert "canary" not in orjson.dumps(event).decode()
+        EVENTS[one.type].model_validate_json(orjson.dumps(event))
+        put_back(event, taken)
+        assert event == whole
+        seen |= {one.type} if taken else set()
+    assert len(seen) > 12

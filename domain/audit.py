@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import StringConstraints
 
-from domain.values import Name, Text, Value
+from domain.values import Name, Personal, PersonalText, Value
 
 Act = Literal[
     "login",
@@ -45,8 +45,8 @@ class AuditNoted(Value):
     subject: Name
     """Whom or what it was done to: a user, a key, a session, a path."""
 
-    detail: Text = ""
-    address: Annotated[str, StringConstraints(max_length=100)] = ""
+    detail: PersonalText = ""
+    address: Annotated[str, StringConstraints(max_length=100), Personal()] = ""
     """Where the request came from, if it was one."""
 
 

@@ -8,6 +8,7 @@ from infra.cli.output import AsJson
 
 if TYPE_CHECKING:
     from infra.store.forgetting import Forgotten
+    from infra.store.store import PostgresStore
 
 
 def forget(
@@ -29,14 +30,13 @@ def forget(
         typer.confirm(f"Forget all that is personal of {subject}, for good?", abort=True, err=True)
 
     async def work() -> "Forgotten":
+        actor = f"cli/{getpass.getuser()}"
         async with record(Settings()) as opened:
-            return await forget_for_good(
-                subject,
-                actor=f"cli/{getpass.getuser()}",
-                store=opened.store,
-                pool=opened.pool,
-                told=say,
+            done = await forget_for_good(
+                subject, actor=actor, store=opened.store, pool=opened.pool, told=say
             )
+            await _note(opened.store, done, actor)
+            return done
 
     done = asyncio.run(work())
     if as_json:
@@ -48,3 +48,25 @@ def forget(
     )
     for one in done.left:
         say(f"not reached: {one}")
+
+
+async def _note(store: "PostgresStore", done: "Forgotten", actor: str) -> None:
+    """Write into the audit trail that somebody was forgotten."""
+    import asyncio
+
+    from uuid_utils.compat import uuid7
+
+    from api.identity.auditing import Auditor
+    from bus.ports import SystemClock
+    from bus.recorder import Recorder
+
+    clock = SystemClock()
+    recorder = Recorder(store, clock)
+    recording = asyncio.create_task(recorder.run())
+    try:
+        auditor = Auditor(recorder.record, clock, lambda: str(uuid7()))
+        detail = f"{done.streams} streams, {done.letters} dead letters"
+        await auditor.note("subject.forgotten", done.subject, actor=actor, detail=detail)
+    finally:
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)

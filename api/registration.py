@@ -111,6 +111,7 @@ async def register_agent(
         capabilities=asked.capabilities,
         capacity=asked.capacity,
         metadata=asked.metadata,
+        encodings=("gzip",) if terms.encoding == "gzip" else (),
         instance=instance,
     )
     outcome = await _say(ports, registered, caller, report_id=derived_id(start, registered.type))

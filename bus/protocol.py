@@ -1,7 +1,7 @@
 """What an agent in any language has to know to take part, and what both sides choose of it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field
 
@@ -13,12 +13,12 @@ from bus.topology import EVENTS, REPORTS, SIGNALS, WORK, work_queues
 from domain.errors import Refused
 from domain.values import AgentId, AgentType, Name, Role, Value
 
-T = TypeVar("T", int, str)
+T = TypeVar("T")
 
 VERSIONS: Final[Sequence[int]] = (1,)
 """The versions of the protocol that are spoken here, the preferred one first."""
 
-ENCODINGS: Final[Sequence[str]] = ("identity",)
+ENCODINGS: Final[Sequence[Literal["gzip", "identity"]]] = ("gzip", "identity")
 """The content encodings that reports may have, the preferred one first."""
 
 Version = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -41,7 +41,9 @@ class Terms(Value):
     """How an agent and the system speak with each other over AMQP."""
 
     version: int
-    encoding: str
+    encoding: Literal["gzip", "identity"]
+    """How reports may be compressed; what is not compressed is understood as well."""
+
     content_type: str = CONTENT_TYPE
     """Of reports and events: CloudEvents 1.0 in JSON."""
 
@@ -94,7 +96,7 @@ def agree(
     )
 
 
-def _chosen(what: str, ours: Sequence[T], theirs: Sequence[T]) -> T:
+def _chosen(what: str, ours: Sequence[T], theirs: Sequence[object]) -> T:
     for each in ours:
         if each in theirs:
             return each

@@ -69,6 +69,19 @@ async def test_it_hears_how_to_speak(system: System) -> None:
 
 
 @pytest.mark.parametrize(
+    ("offered", "chosen", "recorded"),
+    [(["identity"], "identity", ()), (["identity", "gzip"], "gzip", ("gzip",))],
+)
+async def test_what_it_may_compress_by_is_recorded(
+    system: System, offered: list[str], chosen: str, recorded: tuple[str, ...]
+) -> None:
+    answer = await register(system, protocol={"encodings": offered})
+    assert answer.json()["protocol"]["encoding"] == chosen
+    ((event, _),) = await events_of(system)
+    assert event.encodings == recorded
+
+
+@pytest.mark.parametrize(
     ("offer", "names"),
     [({"versions": [2, 3]}, "2, 3"), ({"encodings": ["brotli"]}, "brotli")],
 )

@@ -133,6 +133,7 @@ async def test_an_agent_brings_its_own_queue_back(connect: Connect) -> None:
         ("taskloom.signals", "system.shutdown"),
         ("taskloom.signals", "order.sim_worker_001"),
         ("taskloom.signals", "keeper.echo"),
+        ("taskloom.work", "agent.execution.cad.cad_worker_002"),
         ("", OTHERS_WORK),
         ("", OWN_WORK),
         ("", "taskloom.reports"),
@@ -192,6 +193,22 @@ async def listen_to_what_agents_have_in_hand(agent: AbstractChannel) -> None:
     await own.bind("taskloom.signals", "agent.heartbeat")
 
 
+async def listen_to_requests_to_others(agent: AbstractChannel) -> None:
+    ear = await agent.declare_queue("taskloom.work.execution.cad.agent.me.1", exclusive=True)
+    await ear.bind("taskloom.work", "agent.execution.cad.me")
+    await ear.bind("taskloom.work", "agent.execution.sim.sim_worker_001")
+
+
+async def listen_to_requests_to_anybody(agent: AbstractChannel) -> None:
+    ear = await agent.declare_queue("taskloom.work.execution.cad.agent.me.2", exclusive=True)
+    await ear.bind("taskloom.work", "agent.execution.cad.#")
+
+
+async def listen_to_answers(agent: AbstractChannel) -> None:
+    own = await agent.get_queue(OWN_WORK, ensure=False)
+    await own.bind("taskloom.signals", "agent.answer.1")
+
+
 async def read_reports(agent: AbstractChannel) -> None:
     await (await agent.get_queue("taskloom.reports", ensure=False)).get(fail=False)
 
@@ -211,6 +228,9 @@ async def keep_a_queue_of_its_own(agent: AbstractChannel) -> None:
         make_an_exchange,
         listen_to_events,
         listen_to_what_agents_have_in_hand,
+        listen_to_requests_to_others,
+        listen_to_requests_to_anybody,
+        listen_to_answers,
         read_reports,
         delete_the_dead_letters,
         take_the_work_of_others,
@@ -317,6 +337,14 @@ def test_fresh_definitions_have_passwords_of_their_own_and_are_not_overwritten(
 def test_a_name_that_means_no_type_of_agents_is_refused(name: str) -> None:
     with pytest.raises(UnknownKind):
         kind_of(name)
+
+
+@pytest.mark.node
+async def test_the_api_asks_agents_and_sends_them_no_work(connect: Connect) -> None:
+    api = await connect("api")
+    await say(api, "taskloom.work", "agent.execution.cad.cad_worker_001")
+    with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
+        await say(api, "taskloom.work", "execution.cad.normal")
 
 
 def users() -> dict[str, str]:

@@ -44,6 +44,8 @@ _TASK = TypeAdapter(TaskPresence)
 
 async def read_presence(connection: Connection, agent_ids: Sequence[str]) -> Mapping[str, Presence]:
     """Return the last heartbeats of agents, as far as there are any."""
+    if not agent_ids:
+        return {}
     async with connection.cursor(row_factory=class_row(Presence)) as cursor:
         await cursor.execute(
             "select agent_id, instance, lifecycle, load, cpu, memory_bytes, tasks, seen_at"

@@ -51,7 +51,9 @@ class Frame:
     @cached_property
     def text(self) -> str:
         """The message as JSON."""
-        return orjson.dumps(self.said, option=orjson.OPT_UTC_Z).decode()
+        # As everywhere in the API: in whole seconds.
+        option = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+        return orjson.dumps(self.said, option=option).decode()
 
 
 def topic_of(recorded: Recorded[Event]) -> str | None:

@@ -58,6 +58,19 @@ until_status() {
     done
 }
 
+# listen PATH TYPE...: follow events for a few seconds, and require messages of these types.
+listen() {
+    path=$1; shift
+    printf '\n$ curl -N %s%s\n' "$api" "$path"
+    curl -sSN --max-time 5 ${TASKLOOM_TOKEN:+-H "Authorization: Bearer $TASKLOOM_TOKEN"} \
+        "$api$path" >"$answer" || [ $? -eq 28 ] # it never ends by itself
+    head -c "$shown" "$answer"
+    printf '\n'
+    for type in "$@"; do
+        grep -q "\"type\":\"$type\"" "$answer" || fail "nothing tells of $type"
+    done
+}
+
 goal='"goal": {"title": "Design and validate automotive component", "description": "Create a new brake caliper design with simulation validation", "domain": "automotive", "constraints": {"timeline": "30 days", "budget": 100000, "compliance": ["ISO 26262", "IATF 16949"]}, "priority": "high"}'
 options='"options": {"auto_execute": false, "enable_replanning": true, "parallelization": "aggressive"}'
 
@@ -134,5 +147,9 @@ ask 200 GET "/analytics/plans?start_date=2020-01-01&domain=automotive"
 says period analytics total_plans avg_complexity avg_makespan domains
 ask 200 GET /analytics/benchmarks
 says benchmarks scenario runs avg_planning_time avg_execution_time success_rate
+
+stage "Stage 6: what happens is told while it happens"
+listen "/executions/$run/events?after=0" task.started task.completed execution.status
+listen "/agents/events?after=0" agent.registered
 
 printf '\nThe story is told: every stage answered as it should.\n'

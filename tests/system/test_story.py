@@ -7,12 +7,16 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
+from websockets.sync.client import connect
 
 from tests.system.processes import COMMAND, ROOT, free_port
 
@@ -100,6 +104,25 @@ def tell(stack: Up) -> None:
         f"{words[-3_000:]}\n{told.stderr.decode()}\n{stack.log.read_text()[-2_000:]}"
     )
     assert "The story is told" in words
+    url = re.search(r'"websocket_url":"([^"]+)"', words)
+    assert url, words[-3_000:]
+    listens_by_websocket(stack, url[1])
+
+
+def listens_by_websocket(stack: Up, url: str) -> None:
+    """Hear the whole execution of the story over the WebSocket that its start has named."""
+    told: list[dict[str, Any]] = []
+    bearer = {"Authorization": f"Bearer {stack.token}"}
+    with connect(f"{url}?after=0", additional_headers=bearer) as socket:
+        while not told or (told[-1]["type"], told[-1].get("status")) != (
+            "execution.status",
+            "completed",
+        ):
+            told.append(orjson.loads(socket.recv(timeout=30)))
+    kinds = Counter(frame["type"] for frame in told)
+    assert kinds["task.started"] == kinds["task.completed"] > 30
+    positions = [frame["position"] for frame in told if "position" in frame]
+    assert positions == sorted(set(positions))
 
 
 def test_the_story_is_told_without_any_server(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.deps import deps_of
 from api.errors import NotAllowed
@@ -95,11 +95,12 @@ def may(permission: Permission | Action) -> Any:
 
 def undeclared(app: FastAPI) -> Iterable[str]:
     """Return the routes that say nothing about who may use them."""
-    for route in app.routes:
-        if not isinstance(route, APIRoute) or route.path in OPEN:
+    for found in iter_route_contexts(app.routes):  # included routers are routes as a whole
+        route = found.original_route
+        if not isinstance(route, APIRoute) or found.path in OPEN:
             continue
         if not any(isinstance(each.call, May) for each in _dependencies(route.dependant)):
-            yield f"{' '.join(sorted(route.methods or ()))} {route.path}"
+            yield f"{' '.join(sorted(found.methods or ()))} {found.path}"
 
 
 def _dependencies(dependant: Dependant) -> Iterable[Dependant]:

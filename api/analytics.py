@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel
 from api.access import May
 from api.deps import Ports
 from api.durations import Moment, human_or_none
+from api.paging import Said
 from api.reading import Reading
 from domain.identity import Caller
 from projections.analytics import Scenario, read_benchmarks, read_plan_numbers
@@ -101,7 +102,7 @@ async def show_plan_analytics(
     end_date: Annotated[
         Day | None, Query(description="Up to the end of this day, or this moment (UTC).")
     ] = None,
-    domain: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
+    domain: Said = None,
 ) -> PlanAnalyticsAnswer:
     """Show what the plans of a period were like."""
     del caller

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, Base64Bytes, Field, JsonValue
+from pydantic import Base64Bytes, Field, JsonValue
 from pydantic_core import to_json
 
 from api.access import Who, may
@@ -27,12 +27,12 @@ from api.dead_letter_answers import (
     verdict_of,
 )
 from api.deps import Deps, Ports
-from api.errors import BadCursor
+from api.paging import Paged
 from bus.letters import Chosen, Edit, KeptLetter, LetterDecided, Shown, Words
 from bus.redrives import Wish
 from bus.rehearsal import Rehearsal
 from domain.identity import Caller
-from domain.values import Value
+from domain.values import Instant, Value
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 
@@ -42,7 +42,6 @@ MOST_DISCARDED = 10_000
 _PORTION = 100
 _Id = Annotated[int, Path(ge=1, lt=2**63)]
 _Text = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-_Cursor = Annotated[str | None, Query(max_length=20)]
 
 
 async def _chosen(
@@ -55,7 +54,7 @@ async def _chosen(
         Shown | None, Query(description="Default: those that wait for a decision.")
     ] = None,
     since: Annotated[
-        AwareDatetime | None, Query(description="They died then or later, the last time.")
+        Instant | None, Query(description="They died then or later, the last time.")
     ] = None,
 ) -> Chosen:
     return Chosen(reason=reason, queue=queue, type=type, group=group, status=status, since=since)
@@ -104,17 +103,17 @@ class RedriveRequest(Value):
 async def show_dead_letters(
     chosen: Filters,
     ports: Ports,
+    pages: Paged,
     *,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: _Cursor = None,
 ) -> DeadLetterPage:
     """Show dead letters, the latest first."""
-    before = _number(cursor)
+    before = pages.number()
     lines = await ports.letters.list(chosen, before=before, limit=limit + 1)
     shown = lines[:limit]
     return DeadLetterPage(
         dead_letters=[summary_of(line) for line in shown],
-        next_cursor=str(shown[-1].id) if len(lines) > limit else None,
+        next_cursor=pages.go_on(shown[-1].id) if len(lines) > limit else None,
     )
 
 
@@ -131,18 +130,18 @@ async def show_groups(
 async def rehearse(
     chosen: Filters,
     ports: Ports,
+    pages: Paged,
     *,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    cursor: _Cursor = None,
 ) -> RehearsalAnswer:
     """Say which letters would be accepted now, the oldest first; nothing is recorded."""
-    letters = await ports.letters.some(chosen, after=_number(cursor) or 0, limit=limit)
+    letters = await ports.letters.some(chosen, after=pages.number() or 0, limit=limit)
     verdicts = await Rehearsal(ports.streams, ports.clock).hear(letters)
     return RehearsalAnswer(
         verdicts=[verdict_of(verdict) for verdict in verdicts],
         counts=Counter(verdict.answer for verdict in verdicts),
         # A page ends early where bodies are large, so only an empty one is the last.
-        next_cursor=str(letters[-1].id) if letters else None,
+        next_cursor=pages.go_on(letters[-1].id) if letters else None,
     )
 
 
@@ -182,36 +181,36 @@ async def redrive_dead_letters(
 
 @router.get("/redrives", dependencies=[may("dead-letter:read")])
 async def show_redrives(
-    ports: Ports, *, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: _Cursor = None
+    ports: Ports, pages: Paged, *, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> RedrivePage:
     """Show redrives, the latest first."""
-    found = await ports.redrives.list(before=_number(cursor), limit=limit + 1)
+    found = await ports.redrives.list(before=pages.number(), limit=limit + 1)
     shown = found[:limit]
     return RedrivePage(
         redrives=[redrive_of(redrive) for redrive in shown],
-        next_cursor=str(shown[-1].id) if len(found) > limit else None,
+        next_cursor=pages.go_on(shown[-1].id) if len(found) > limit else None,
     )
 
 
-@router.get("/redrives/{redrive_id}", dependencies=[may("dead-letter:read")])
+@router.get("/redrives/{redrive_id:int}", dependencies=[may("dead-letter:read")])
 async def show_redrive(redrive_id: _Id, ports: Ports) -> RedriveAnswer:
     """Show how far a redrive is, and what became of its letters."""
     return redrive_of(await ports.redrives.show(redrive_id))
 
 
-@router.delete("/redrives/{redrive_id}", dependencies=[may("dead-letter:decide")])
+@router.delete("/redrives/{redrive_id:int}", dependencies=[may("dead-letter:decide")])
 async def cancel_redrive(redrive_id: _Id, ports: Ports) -> RedriveAnswer:
     """Cancel a redrive: what it has claimed is still sent, nothing else is."""
     return redrive_of(await ports.redrives.end(redrive_id, "cancelled"))
 
 
-@router.get("/{letter_id}", dependencies=[may("dead-letter:read")])
+@router.get("/{letter_id:int}", dependencies=[may("dead-letter:read")])
 async def show_dead_letter(letter_id: _Id, ports: Ports) -> DeadLetterAnswer:
     """Show one letter, what it says and everything that happened to it."""
     return answer_of(await ports.letters.show(letter_id))
 
 
-@router.post("/{letter_id}/edit", dependencies=[may("dead-letter:decide")])
+@router.post("/{letter_id:int}/edit", dependencies=[may("dead-letter:decide")])
 async def edit_dead_letter(
     caller: Who, letter_id: _Id, asked: EditRequest, ports: Ports
 ) -> DeadLetterContent:
@@ -230,7 +229,7 @@ async def edit_dead_letter(
     return content_of(letter)
 
 
-@router.post("/{letter_id}/discard", dependencies=[may("dead-letter:decide")])
+@router.post("/{letter_id:int}/discard", dependencies=[may("dead-letter:decide")])
 async def discard_dead_letter(
     caller: Who, letter_id: _Id, asked: DiscardRequest, ports: Ports
 ) -> DeadLetterAnswer:
@@ -243,7 +242,7 @@ async def discard_dead_letter(
     return answer_of(history)
 
 
-@router.post("/{letter_id}/redrive", status_code=202, dependencies=[may("dead-letter:decide")])
+@router.post("/{letter_id:int}/redrive", status_code=202, dependencies=[may("dead-letter:decide")])
 async def redrive_dead_letter(
     caller: Who,
     letter_id: _Id,
@@ -271,16 +270,3 @@ async def _lines(
         for letter in letters:
             yield content_of(letter).model_dump_json().encode() + b"\n"
         letters = await ports.letters.some(chosen, after=letters[-1].id, limit=_PORTION)
-
-
-def _number(cursor: str | None) -> int | None:
-    """Return the letter or redrive that a cursor continues after.
-
-    Raises:
-        BadCursor: We did not give it.
-    """
-    if cursor is None:
-        return None
-    if not cursor.isascii() or not cursor.isdigit() or int(cursor) >= 2**63:
-        raise BadCursor
-    return int(cursor)

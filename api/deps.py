@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from secrets import token_bytes
 from typing import Annotated, Literal, Protocol, cast
 
 from fastapi import Depends, Request
@@ -87,6 +88,9 @@ class Deps:
 
     keys: Keys | None = None
     """Remembers what was asked with idempotency keys; None where each route looks for itself."""
+
+    cursor_secret: bytes = field(default_factory=lambda: token_bytes(32))
+    """Seals cursors; the same in every process, where a page may come from another one."""
 
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often one may ask, by role and for ``nobody``: ``100/minute``, or ``unlimited``."""

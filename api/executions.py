@@ -25,9 +25,10 @@ from api.execution_answers import (
 )
 from api.execution_requests import ExecutionRequest
 from api.ownership import owners_of
+from api.paging import Numbered, Paged
 from api.past import AsOf, Past
 from api.plans import require_plan
-from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
+from api.reading import POSITION, Reading, Snapshot, snapshot
 from domain.errors import UnknownRun
 from domain.goals import Goal, Options
 from domain.plan import Plan, next_run_of, run_options
@@ -36,7 +37,14 @@ from domain.run_decisions import decide
 from domain.run_events import RunRequested, TaskDispatched
 from domain.values import AgentId, PlanId, RunId, RunKind, RunStatus, TaskId
 from projections.describe import Level
-from projections.executions import EXECUTIONS, ExecutionRow, list_executions, read_execution
+from projections.executions import (
+    EXECUTIONS,
+    ExecutionRow,
+    Sort,
+    list_executions,
+    place_of,
+    read_execution,
+)
 from projections.graphs import GRAPHS, read_graph
 from projections.plans import PLANS
 from projections.presence import read_presence, tasks_of
@@ -123,15 +131,18 @@ async def start_execution(
 async def show_executions(
     caller: Who,
     views: Reading,
+    pages: Paged,
     *,
     plan_id: PlanId | None = None,
-    status: RunStatus | None = None,
+    status: Annotated[
+        tuple[RunStatus, ...], Query(description="Once or several times: any of these.")
+    ] = (),
     kind: RunKind | None = None,
+    sort: Annotated[Sort, Query(description="A minus puts the latest first.")] = "-started_at",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> ExecutionPage:
-    """Show executions of every kind, the newest first."""
-    before = parse_cursor(cursor)
+    """Show executions of every kind, the newest first unless another order is asked for."""
+    after = pages.moment()
     async with views.snapshot(EXECUTIONS) as read:
         rows = await list_executions(
             read.connection,
@@ -139,14 +150,15 @@ async def show_executions(
             status=status,
             kind=kind,
             owner=caller.only("plan:read"),
-            before=before,
+            sort=sort,
+            after=after,
             limit=limit + 1,
         )
     shown = rows[:limit]
     more = len(rows) > limit
     return ExecutionPage(
         executions=[summary_of(row) for row in shown],
-        next_cursor=cursor_after(shown[-1].started_at, shown[-1].run_id) if more else None,
+        next_cursor=pages.go_on(*place_of(shown[-1], sort)) if more else None,
     )
 
 
@@ -202,6 +214,7 @@ async def show_execution(
 async def show_logs(
     execution_id: _Id,
     views: Reading,
+    pages: Numbered,
     *,
     level: Annotated[Level, Query(description="The least level shown.")] = "debug",
     agent: Annotated[
@@ -223,6 +236,7 @@ async def show_logs(
             limit=limit,
             offset=offset,
         )
+    pages.go_on(offset=offset, limit=limit, total=found.total)
     return LogAnswer(
         execution_id=execution_id,
         logs=[line_of(line) for line in found.lines],

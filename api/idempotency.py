@@ -19,7 +19,7 @@ from api.problems import problem_of
 from domain.errors import TaskloomError
 
 LONGEST_KEY: Final = 200
-_COMMANDS: Final = ("POST", "PUT", "PATCH", "DELETE")
+_COMMANDS: Final = ("POST", "DELETE")
 
 
 class Idempotency:

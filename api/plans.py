@@ -12,6 +12,7 @@ from api.access import Who, may
 from api.deps import Deps, Ports
 from api.durations import human_or_none, parse_duration
 from api.graphs import TaskGraph, drawing_of, task_graph_of
+from api.paging import Paged, Said
 from api.past import AsOf
 from api.plan_answers import (
     PICTURES,
@@ -26,7 +27,7 @@ from api.plan_answers import (
     summary_of,
 )
 from api.plan_past import plan_then
-from api.reading import POSITION, Reading, Snapshot, cursor_after, parse_cursor, snapshot
+from api.reading import POSITION, Reading, Snapshot, snapshot
 from api.tags import IfMatch
 from bus.failpoints import reach
 from domain.errors import Unavailable, UnknownPlan
@@ -37,14 +38,22 @@ from domain.identity import Caller
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
 from domain.recorded import Report, derived_id
 from domain.tasks import Task
-from domain.values import PlanId, Value
+from domain.values import PlanId, Priority, Value
 from projections.agents import AGENTS
 from projections.capability import read_unserved, wanted
 from projections.efforts import read_efforts
 from projections.executions import EXECUTIONS
 from projections.findings import FINDINGS, read_findings
 from projections.graphs import GRAPHS, read_graph, read_nodes
-from projections.plans import PLANS, PlanRow, estimated_completion, list_plans, read_plan
+from projections.plans import (
+    PLANS,
+    PlanRow,
+    Sort,
+    estimated_completion,
+    list_plans,
+    place_of,
+    read_plan,
+)
 from projections.tasks import TASKS, statuses_of
 
 router = APIRouter(prefix="/plans", tags=["plans"])
@@ -140,25 +149,36 @@ async def create_plan(
 async def show_plans(
     caller: Who,
     views: Reading,
-    status: PlanStatus | None = None,
+    pages: Paged,
+    *,
+    status: Annotated[
+        tuple[PlanStatus, ...], Query(description="Once or several times: any of these.")
+    ] = (),
+    domain: Annotated[Said, Query(description="The goal's domain.")] = None,
+    priority: Priority | None = None,
+    q: Annotated[Said, Query(description="Words in the title, whatever their case.")] = None,
+    sort: Annotated[Sort, Query(description="A minus puts the largest first.")] = "-created_at",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> PlanPage:
-    """Show plans, the newest first."""
-    before = parse_cursor(cursor)
+    """Show plans, the newest first unless another order is asked for."""
+    place = pages.place(2)
     async with views.snapshot(PLANS) as read:
         rows = await list_plans(
             read.connection,
             owner=caller.only("plan:read"),
             status=status,
-            before=before,
+            domain=domain,
+            priority=priority,
+            words=q,
+            sort=sort,
+            after=(place[0], place[1]) if place else None,
             limit=limit + 1,
         )
     shown = rows[:limit]
     more = len(rows) > limit
     return PlanPage(
         plans=[summary_of(row) for row in shown],
-        next_cursor=cursor_after(shown[-1].created_at, shown[-1].plan_id) if more else None,
+        next_cursor=pages.go_on(*place_of(shown[-1], sort)) if more else None,
     )
 
 

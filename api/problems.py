@@ -1,6 +1,6 @@
 """Every refusal and failure in one form: problem details, RFC 9457."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +10,10 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.errors import (
     BadHead,
@@ -198,7 +200,17 @@ async def _http(request: Request, error: Exception) -> Response:
         detail = f"there is no {asked}; /api/v1/docs shows what there is"
     answer = problem(status, code, detail)
     answer.headers.update(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(sorted(set(_methods(request))))
     return answer
+
+
+def _methods(request: Request) -> Iterator[str]:
+    """Yield what may be done with a path: each of it is a route of its own."""
+    app: FastAPI = request.app
+    for route in iter_route_contexts(app.routes):
+        is_there = route.methods and route.matches(request.scope)[0] is not Match.NONE
+        yield from route.methods or () if is_there else ()
 
 
 async def _silent(request: Request, error: Exception) -> Response:

@@ -1,18 +1,15 @@
 """Reading views: one snapshot for each question, and the position that the answer reflects."""
 
 import asyncio
-import base64
-import binascii
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Query, Response
 
 from api.deps import Deps, Ports
-from api.errors import BadCursor, NotYetThere
+from api.errors import MomentAhead, NotYetThere
 from projections.positions import holding, read_positions
 from projections.table import Connection
 from projections.view import AnyView
@@ -61,8 +58,10 @@ async def wait_for(deps: Deps, position: int, *views: AnyView) -> None:
     """Wait until views have reached a position.
 
     Raises:
+        MomentAhead: The log itself has not reached it: no answer of ours can have told it.
         NotYetThere: They have not within five seconds.
     """
+    is_recorded = False
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while True:
         async with deps.views.connection(timeout=CONNECT) as connection:
@@ -70,6 +69,9 @@ async def wait_for(deps: Deps, position: int, *views: AnyView) -> None:
         reached = min((positions.get(view.follower, 0) for view in views), default=0)
         if reached >= position:
             return
+        if not is_recorded and position > await deps.head():
+            raise MomentAhead
+        is_recorded = True
         if asyncio.get_running_loop().time() >= deadline:
             raise NotYetThere(position, reached)
         await asyncio.sleep(_PAUSE)
@@ -112,27 +114,3 @@ async def _reader(ports: Ports, response: Response, min_position: MinPosition = 
 
 Reading = Annotated[Reader, Depends(_reader)]
 """A route opens its snapshot itself: a bad question must not cost a connection."""
-
-
-def cursor_after(moment: datetime, name: str) -> str:
-    """Return the cursor that continues after a row."""
-    return base64.urlsafe_b64encode(f"{moment.isoformat()} {name}".encode()).decode().rstrip("=")
-
-
-def parse_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """Return the row that a cursor continues after.
-
-    Raises:
-        BadCursor: We did not give it.
-    """
-    if cursor is None:
-        return None
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        moment, _, name = text.decode().partition(" ")
-        parsed = datetime.fromisoformat(moment)
-    except (ValueError, binascii.Error) as error:
-        raise BadCursor from error
-    if parsed.tzinfo is None or not name.isprintable() or "\x00" in name:
-        raise BadCursor
-    return parsed, name

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal, Protocol
 
-from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from bus.dead_letters import PROOFS, REDRIVE
 from bus.messages import Message
 from bus.senders import USER
 from bus.topology import REPORTS, WORK
 from domain.errors import Conflict, NotFound, Refused
-from domain.values import Value
+from domain.values import Instant, Value
 
 Status = Literal["kept", "redriving", "redriven", "accepted", "discarded"]
 Shown = Literal[Status, "open", "all"]
@@ -123,7 +123,7 @@ class Chosen(Value):
     status: Shown | None = None
     """None means what makes sense for the question."""
 
-    since: AwareDatetime | None = None
+    since: Instant | None = None
     """They died, the last time, at this moment or later."""
 
 

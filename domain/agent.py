@@ -17,8 +17,8 @@ Health = Literal["healthy", "degraded", "unhealthy", "offline"]
 class Capacity(Value):
     """How much an agent takes on."""
 
-    max_concurrent_tasks: Annotated[int, Field(ge=1, le=10_000)] = 1
-    max_queue_size: Annotated[int, Field(ge=0, le=100_000)] = 0
+    max_concurrent_tasks: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 1
+    max_queue_size: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
 
 
 class AgentRegistered(Value):

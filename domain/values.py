@@ -1,10 +1,12 @@
 """The words that reports and events are made of: ids, names, priorities, JSON."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -49,6 +51,21 @@ class Personal:
 PersonalName = Annotated[Name, Personal()]
 PersonalText = Annotated[Text, Personal()]
 PersonalObject = Annotated[JsonObject, Personal()]
+
+
+def _as_written(given: object) -> object:
+    """Refuse a time that is a number: nobody knows whether of seconds or of what else."""
+    is_number = isinstance(given, int | float) or (
+        isinstance(given, str) and _NUMBER.fullmatch(given)
+    )
+    if is_number:
+        raise ValueError("write a time as RFC 3339 does: 2026-01-31T12:00:00Z")
+    return given
+
+
+_NUMBER = re.compile(r"\s*[-+]?[\d._eE+-]+\s*")
+Instant = Annotated[AwareDatetime, BeforeValidator(_as_written)]
+"""A moment with its offset from UTC, as people and other systems write it."""
 
 RunKind = Literal["planning", "execution", "replanning"]
 """What a run is for."""

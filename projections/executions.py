@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
+from psycopg import sql
 from psycopg.rows import class_row
 
 from domain.changed import changed
@@ -330,38 +331,50 @@ async def read_execution(connection: Connection, run_id: str) -> ExecutionRow | 
         return await cursor.fetchone()
 
 
+Sort = Literal["-started_at", "started_at", "-updated_at", "updated_at"]
+"""What runs are ordered by; a minus puts the latest first."""
+
+
 async def list_executions(
     connection: Connection,
     *,
     plan_id: str | None = None,
-    status: str | None = None,
+    status: Sequence[str] = (),
     kind: str | None = None,
     owner: str | None = None,
-    before: tuple[datetime, str] | None = None,
+    sort: Sort = "-started_at",
+    after: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> Sequence[ExecutionRow]:
-    """Return runs without their results, which may be large, the newest first.
+    """Return runs without their results, which may be large, in an order.
 
-    ``before`` continues after the last one of a page.
+    ``after`` goes on after a place, as ``place_of`` says it.
     """
-    moment, run_id = before or (None, None)
+    moment, run_id = after or (None, None)
+    query = sql.SQL(
+        "select run_id, plan_id, kind, revision, priority, options, status, started_at,"
+        " updated_at, ended_at, total, pending, dispatched, started, completed, failed,"
+        " skipped, cancelled, retries, losses, ignored, work_seconds, paused_at, checkpoints,"
+        " reason, position"
+        " from views.executions_2 where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
+        " and (cardinality(%(status)s::text[]) = 0 or status = any(%(status)s))"
+        " and (%(kind)s::text is null or kind = %(kind)s)"
+        " and (%(owner)s::text is null or plan_id in"
+        "      (select plan_id from views.plans_2 where actor = %(owner)s))"
+        " and (%(moment)s::timestamptz is null"
+        "      or ({column}, run_id) {beyond} (%(moment)s, %(run_id)s::text))"
+        " order by {column} {way}, run_id {way} limit %(limit)s"
+    ).format(
+        column=sql.Identifier(sort.removeprefix("-")),
+        beyond=sql.SQL("<" if sort.startswith("-") else ">"),
+        way=sql.SQL("desc" if sort.startswith("-") else "asc"),
+    )
     async with connection.cursor(row_factory=class_row(ExecutionRow)) as cursor:
         await cursor.execute(
-            "select run_id, plan_id, kind, revision, priority, options, status, started_at,"
-            " updated_at, ended_at, total, pending, dispatched, started, completed, failed,"
-            " skipped, cancelled, retries, losses, ignored, work_seconds, paused_at, checkpoints,"
-            " reason, position"
-            " from views.executions_2 where (%(plan_id)s::text is null or plan_id = %(plan_id)s)"
-            " and (%(status)s::text is null or status = %(status)s)"
-            " and (%(kind)s::text is null or kind = %(kind)s)"
-            " and (%(owner)s::text is null or plan_id in"
-            "      (select plan_id from views.plans_2 where actor = %(owner)s))"
-            " and (%(moment)s::timestamptz is null"
-            "      or (started_at, run_id) < (%(moment)s, %(run_id)s::text))"
-            " order by started_at desc, run_id desc limit %(limit)s",
+            query,
             {
                 "plan_id": plan_id,
-                "status": status,
+                "status": list(status),
                 "kind": kind,
                 "owner": owner,
                 "moment": moment,
@@ -370,6 +383,11 @@ async def list_executions(
             },
         )
         return await cursor.fetchall()
+
+
+def place_of(row: ExecutionRow, sort: Sort) -> tuple[datetime, str]:
+    """Return where a run stands in an order."""
+    return row.updated_at if sort.endswith("updated_at") else row.started_at, row.run_id
 
 
 async def count_active(connection: Connection) -> int:

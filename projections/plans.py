@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
+from psycopg import sql
 from psycopg.rows import class_row
 
 from domain.changed import changed
@@ -154,32 +156,66 @@ async def read_plan(connection: Connection, plan_id: str) -> PlanRow | None:
         return await cursor.fetchone()
 
 
+Sort = Literal["-created_at", "created_at", "-updated_at", "updated_at", "-title", "title"]
+"""What plans are ordered by; a minus puts the largest first."""
+
+
 async def list_plans(
     connection: Connection,
     *,
-    status: str | None = None,
     owner: str | None = None,
-    before: tuple[datetime, str] | None = None,
+    status: Sequence[str] = (),
+    domain: str | None = None,
+    priority: str | None = None,
+    words: str | None = None,
+    sort: Sort = "-created_at",
+    after: tuple[str, str] | None = None,
     limit: int = 50,
 ) -> Sequence[PlanRow]:
-    """Return plans, the newest first; ``before`` continues after the last one of a page."""
-    moment, plan_id = before or (None, None)
+    """Return plans in an order; ``after`` goes on after a place, as ``place_of`` says it."""
+    column = sort.removeprefix("-")
+    value, plan_id = after or (None, None)
+    query = sql.SQL(
+        "select * from views.plans_2 where (cardinality(%(status)s::text[]) = 0"
+        " or status = any(%(status)s)) and (%(domain)s::text is null or domain = %(domain)s)"
+        " and (%(priority)s::text is null or priority = %(priority)s)"
+        " and (%(words)s::text is null or position(lower(%(words)s) in lower(title)) > 0)"
+        " and (%(owner)s::text is null or actor = %(owner)s)"
+        " and (%(plan_id)s::text is null"
+        "      or ({column}, plan_id) {beyond} (%(value)s::{kind}, %(plan_id)s::text))"
+        " order by {column} {way}, plan_id {way} limit %(limit)s"
+    ).format(
+        column=sql.SQL('title collate "C"') if column == "title" else sql.Identifier(column),
+        kind=sql.SQL("text" if column == "title" else "timestamptz"),
+        beyond=sql.SQL("<" if sort.startswith("-") else ">"),
+        way=sql.SQL("desc" if sort.startswith("-") else "asc"),
+    )
     async with connection.cursor(row_factory=class_row(PlanRow)) as cursor:
         await cursor.execute(
-            "select * from views.plans_2 where (%(status)s::text is null or status = %(status)s)"
-            " and (%(owner)s::text is null or actor = %(owner)s)"
-            " and (%(moment)s::timestamptz is null"
-            "      or (created_at, plan_id) < (%(moment)s, %(plan_id)s::text))"
-            " order by created_at desc, plan_id desc limit %(limit)s",
+            query,
             {
-                "status": status,
+                "status": list(status),
+                "domain": domain,
+                "priority": priority,
+                "words": words,
+                "value": value,
                 "owner": owner,
-                "moment": moment,
                 "plan_id": plan_id,
                 "limit": limit,
             },
         )
         return await cursor.fetchall()
+
+
+def place_of(row: PlanRow, sort: Sort) -> tuple[str, str]:
+    """Return where a plan stands in an order."""
+    match sort.removeprefix("-"):
+        case "title":
+            return row.title, row.plan_id
+        case "updated_at":
+            return row.updated_at.isoformat(), row.plan_id
+        case _:
+            return row.created_at.isoformat(), row.plan_id
 
 
 def _created(event: PlanCreated, recorded: Recorded[Event]) -> PlanRow:

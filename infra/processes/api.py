@@ -6,6 +6,7 @@ it records is carried on when they are back.
 
 import asyncio
 import gc
+import hashlib
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -87,6 +88,7 @@ async def run(settings: Settings) -> None:
             depths=_Depths(connecting),
             heartbeat=timedelta(seconds=settings.agents.heartbeat),
             lease=timedelta(seconds=settings.agents.lease),
+            cursor_secret=_cursor_secret(required(settings.db.dsn, "TASKLOOM_DB__DSN")),
             keys=AskedKeys(pool, patience=CONNECT),
             rates=settings.http.rates.model_dump(),
             origins=settings.http.origins,
@@ -154,6 +156,11 @@ class Bounded(H11Protocol):
             milliseconds = round(ACCEPT_WITHIN * 1_000)
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         super().connection_made(cast("asyncio.Transport", transport))
+
+
+def _cursor_secret(dsn: str) -> bytes:
+    """Return what all processes of the API know and nobody who asks them does."""
+    return hashlib.sha256(f"taskloom cursors {dsn}".encode()).digest()
 
 
 class _Depths:

@@ -1,11 +1,13 @@
 """What the API refuses, and how it tells of itself."""
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import httpx2
 import pytest
 
 from api import reading
+from api.app import create_app
 from bus.envelope import decode_recorded
 from domain.deciders import EVENTS
 from tests.api.conftest import System
@@ -27,11 +29,25 @@ async def test_an_unknown_path_and_method_are_problems_too(front: httpx2.AsyncCl
     assert wrong.headers["allow"] == "GET"
 
 
-async def test_a_position_in_the_future_is_not_waited_for_for_ever(
+async def test_a_position_in_the_future_is_not_waited_for(system: System) -> None:
+    ahead = await system.http.get("/api/v1/plans", params={"min_position": 10**9})
+    assert (ahead.status_code, ahead.json()["code"]) == (422, "in-the-future")
+
+
+async def test_a_position_that_views_do_not_reach_is_not_waited_for_for_ever(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "PATIENCE", 0.1)
-    late = await system.http.get("/api/v1/plans", params={"min_position": 10**9})
+
+    async def head() -> int:
+        return 10**9
+
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(create_app(replace(system.deps, head=head))),
+        base_url="http://taskloom",
+        headers=system.http.headers,
+    ) as http:
+        late = await http.get("/api/v1/plans", params={"min_position": 10**9})
     assert (late.status_code, late.json()["code"]) == (503, "not-yet-there")
     assert late.headers["retry-after"] == "1"
 

@@ -5,9 +5,11 @@ from http import HTTPStatus
 from pathlib import Path
 
 import httpx2
+from fastapi import APIRouter, FastAPI
 
 from api import app as apps
 from api import errors as api_errors
+from api.access import undeclared
 from api.problems import status_of
 from bus import asking, letters, refusals
 from domain import errors
@@ -71,3 +73,16 @@ def test_the_codes_of_refused_bodies_are_where_they_are_answered() -> None:
         refusals.UnsupportedMediaType,
     ):
         assert status_of(_empty(kind)) == HTTPStatus(listed[kind.code])
+
+
+def test_a_route_that_says_nothing_about_who_may_use_it_is_noticed() -> None:
+    app = FastAPI()
+    part = APIRouter(prefix="/part")
+
+    @part.get("/open")
+    async def forgotten() -> None: ...
+
+    outer = APIRouter(prefix="/api/v1")
+    outer.include_router(part)
+    app.include_router(outer)
+    assert list(undeclared(app)) == ["GET /api/v1/part/open"]

@@ -7,19 +7,18 @@ error, an answer that is not as described, bad input that is accepted and good i
 
 import argparse
 import asyncio
-import os
-import re
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
 import uvicorn
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
-from api.app import create_app
+from api.app import PREFIX, create_app
 from api.errors import NotAllowed
 from domain.identity import PERMISSIONS, Caller, UserRole
 from infra.migrations import upgrade
@@ -42,10 +41,28 @@ CHECKS: Final = (
     "unsupported_method",
     "allow_header_conformance",
 )
-_COUNT = re.compile(r"(\d[\d,]*) generated")
+ALSO_IDS: Final = {
+    (f"POST {PREFIX}/{path}", check)
+    for path in ("plans/create", "executions/start", "agents/register")
+    for check in ("unsupported_method", "allow_header_conformance")
+}
+"""What a GET of these asks for is the plan named ``create``, and so on."""
 
 
-async def by_header(request: Request) -> Caller:
+AWAY: Final = (503, 504)
+"""What is answered where there is no broker, and no agent to ask."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a role was answered."""
+
+    requests: int = 0
+    failures: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """The first of each kind: by operation and check, what was wrong."""
+
+
+async def by_header(request: HTTPConnection) -> Caller:
     """Take a caller's word for their role: here only what follows from it is asked about."""
     role = request.headers.get("x-role", "nobody")
     if role not in PERMISSIONS:
@@ -54,24 +71,48 @@ async def by_header(request: Request) -> Caller:
     return Caller(subject=f"usr_{role}", role=known, permissions=PERMISSIONS[known])
 
 
-async def ask(url: str, role: str, arguments: argparse.Namespace, report: Path) -> tuple[int, str]:
-    """Let Schemathesis ask as a role, and return its exit code and what it says."""
+async def ask(url: str, role: str, arguments: argparse.Namespace) -> Found:
+    """Let Schemathesis ask as a role, and return what it has found."""
+    report = arguments.report / f"{role}.ndjson"
     command = [
         str(Path(sys.executable).with_name("st")), "run", f"{url}/api/v1/openapi.json",
         "--phases", arguments.phases, "--mode", "all", "--max-examples", str(arguments.examples),
         "--seed", str(arguments.seed), "--checks", ",".join(CHECKS), "--continue-on-failure",
         "--suppress-health-check", "all", "--header", f"X-Role: {role}", "--no-color",
         "--warnings", "off", "--request-timeout", "60", "--report", "ndjson",
-        "--report-ndjson-path", str(report / f"{role}.ndjson"), *arguments.more,
+        "--report-ndjson-path", str(report), *arguments.more,
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(
-        *command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | {"COLUMNS": "200"},
+        *command, stdout=(arguments.report / f"{role}.txt").open("wb"), stderr=subprocess.STDOUT
     )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    await process.wait()
+    found = judged(report)
+    print(f"{role}: {found.requests} requests, {len(found.failures)} kinds of failures", flush=True)
+    for (operation, check), message in found.failures.items():
+        print(f"  {operation}: {check}: {message}", flush=True)
+    return found
+
+
+def judged(report: Path) -> Found:
+    """Return how much was asked, and what was not as it should be."""
+    found = Found()
+    for line in report.read_text().splitlines():
+        recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder")
+        if recorder is None:
+            continue
+        found.requests += len(recorder.get("interactions", {}))
+        for case, checks in recorder.get("checks", {}).items():
+            for check in checks:
+                what = (recorder["label"], check["name"])
+                answer = recorder["interactions"].get(case, {}).get("response") or {}
+                is_away = (
+                    check["name"] == "not_a_server_error" and answer.get("status_code") in AWAY
+                )
+                if check["status"] != "success" and what not in ALSO_IDS and not is_away:
+                    failure = check.get("failure_info", check).get("failure", {})
+                    said = " ".join(str(failure.get("message", "")).split())
+                    found.failures.setdefault(what, said[:300])
+    return found
 
 
 async def seed(system: System) -> None:
@@ -84,29 +125,24 @@ async def seed(system: System) -> None:
             await system.http.post("/api/v1/executions/start", json={"plan_id": plan_id})
 
 
-async def fuzz(dsn: str, arguments: argparse.Namespace) -> Mapping[str, tuple[int, str]]:
+async def fuzz(dsn: str, arguments: argparse.Namespace) -> Mapping[str, Found]:
     """Serve the API on a database and ask as each role."""
     async with running(dsn) as system:
         await seed(system)
-        app = create_app(replace(system.deps, identify=by_header))
+        app = create_app(
+            replace(system.deps, identity=replace(system.deps.identity, identify=by_header))
+        )
         server = uvicorn.Server(served(app, Http(port=0)))
         serving = asyncio.create_task(server._serve())
         while not server.started:  # noqa: ASYNC110 # it tells nobody
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        found: dict[str, tuple[int, str]] = {}
+        found: dict[str, Found] = {}
         for role in arguments.roles.split(","):
-            found[role] = await ask(f"http://127.0.0.1:{port}", role, arguments, arguments.report)
-            (arguments.report / f"{role}.txt").write_text(found[role][1])
-            print(f"{role}: exit {found[role][0]}, {counted(found[role][1])} requests", flush=True)
+            found[role] = await ask(f"http://127.0.0.1:{port}", role, arguments)
         server.should_exit = True
         await serving
         return found
-
-
-def counted(said: str) -> int:
-    """Return how many requests Schemathesis says it has made up."""
-    return sum(int(number.replace(",", "")) for number in _COUNT.findall(said))
 
 
 def main() -> int:
@@ -124,7 +160,8 @@ def main() -> int:
     with fresh_database(servers.dsn) as dsn:
         upgrade(dsn)
         found = asyncio.run(fuzz(dsn, arguments))
-    return int(any(code for code, _ in found.values()))
+    print(f"{sum(each.requests for each in found.values())} requests in all")
+    return int(any(each.failures for each in found.values()))
 
 
 if __name__ == "__main__":

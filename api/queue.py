@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.access import May
 from api.deps import Deps, Ports
 from api.durations import human_or_none
 from api.errors import NotYetThere
+from api.ownership import owners_of
 from api.reading import POSITION, Reading, Snapshot, snapshot, wait_for
 from bus.depths import work_depths
 from domain.errors import UnknownRun
@@ -246,12 +247,13 @@ async def show_queues(
 @router.get("/{queue_id}")
 async def show_queue_item(
     queue_id: Annotated[RunId, Path()],
+    request: Request,
     views: Reading,
     ports: Ports,
     caller: Annotated[Caller, Depends(May("queue:read"))],
 ) -> QueueItemAnswer:
-    """Show where a task stands that was enqueued."""
-    del caller
+    """Show where a task stands that was enqueued; for those who may see every execution."""
+    await owners_of(request).require(ports, caller, "plan:read", run_id=queue_id)
     async with views.snapshot(EXECUTIONS, TASKS, ATTEMPTS, AGENTS) as read:
         run = await read_execution(read.connection, queue_id)
         if run is None or run.plan_id is not None:

@@ -1,5 +1,6 @@
 """One task is enqueued, told its place, and done; the lines tell how long they are."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -8,6 +9,7 @@ import pytest
 from bus.depths import BrokerUnavailable
 from bus.owed import Depth
 from domain.agent import AgentRegistered, Capacity
+from domain.identity import PERMISSIONS, Caller
 from domain.leases import WorkKind
 from domain.run_events import TaskCompleted, TaskStarted
 from tests.api.conftest import System
@@ -175,6 +177,20 @@ async def test_the_lines_are_told_by_the_record_and_the_broker(system: System) -
     (sim,) = told["queues"]
     assert (sim["pending_tasks"], sim["lanes"][1]["in_queue"]) == (1, None)
     assert "4 queues" in told["degraded"]
+
+
+async def test_who_sees_only_their_own_sees_none(system: System) -> None:
+    async def identify(_: object) -> Caller:
+        return Caller(subject="bob", role="user", permissions=PERMISSIONS["user"])
+
+    item = await enqueue(system)
+    identity = replace(system.deps.identity, identify=identify)
+    object.__setattr__(system.deps, "identity", identity)
+    shown = await system.http.get(f"/api/v1/queue/{item['queue_id']}")
+    assert (shown.status_code, shown.json()["code"]) == (404, "unknown-run")
+    told = await system.http.post("/api/v1/queue/enqueue", json=REQUEST)
+    assert (told.status_code, told.json()["code"]) == (403, "not-allowed")
+    assert (await system.http.get("/api/v1/queue/status")).status_code == 200
 
 
 async def test_what_was_never_enqueued_is_not_found(system: System) -> None:

@@ -1,6 +1,6 @@
 """What a caller needs for a route. A route that declares nothing does not start."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request
@@ -95,12 +95,24 @@ def may(permission: Permission | Action) -> Any:
 
 def undeclared(app: FastAPI) -> Iterable[str]:
     """Return the routes that say nothing about who may use them."""
-    for found in iter_route_contexts(app.routes):  # included routers are routes as a whole
-        route = found.original_route
-        if not isinstance(route, APIRoute) or found.path in OPEN:
-            continue
-        if not any(isinstance(each.call, May) for each in _dependencies(route.dependant)):
-            yield f"{' '.join(sorted(found.methods or ()))} {found.path}"
+    for method, path, route in routes_of(app):
+        if path not in OPEN and not permissions_of(route):
+            yield f"{method} {path}"
+
+
+def routes_of(app: FastAPI) -> Iterable[tuple[str, str, APIRoute]]:
+    """Return every route of an app, with its method and its whole path."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            for method in sorted(route.methods or ()):
+                yield method, context.path or "", route
+
+
+def permissions_of(route: APIRoute) -> Set[Permission | Action]:
+    """Return what a route asks of its callers."""
+    calls = [each.call for each in _dependencies(route.dependant)]
+    return {call.permission for call in calls if isinstance(call, May)}
 
 
 def _dependencies(dependant: Dependant) -> Iterable[Dependant]:

@@ -250,7 +250,7 @@ async def show_queue_item(
     request: Request,
     views: Reading,
     ports: Ports,
-    caller: Annotated[Caller, Depends(May("queue:read"))],
+    caller: Annotated[Caller, Depends(May("queue:write"))],
 ) -> QueueItemAnswer:
     """Show where a task stands that was enqueued; for those who may see every execution."""
     await owners_of(request).require(ports, caller, "plan:read", run_id=queue_id)

@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 import structlog
 
-from bus.orders import Order, TaskGrant, TaskStop, encode_order
+from bus.orders import TaskGrant, TaskStop, encode_order
 from bus.ports import Clock, Sender
 from bus.signals import Heartbeat, HeldTask
 from domain.errors import Unavailable
@@ -103,7 +103,7 @@ class HoldersCheck:
                 case _:
                     pass
 
-    def _give(self, order: Order, agent_id: str) -> None:
+    def _give(self, order: TaskStop | TaskGrant, agent_id: str) -> None:
         log.info("holders.order", order=order.type, task=order.task_id, agent=agent_id)
         self._orders += 1
         purpose = f"{order.task_id}/{order.epoch}/{order.type}/{self._orders}"
@@ -111,7 +111,7 @@ class HoldersCheck:
         self._sender.send(encode_order(order, agent_id, message_id=message_id))
 
 
-def _answer(attempt: Attempt | None, held: _Held) -> Order:
+def _answer(attempt: Attempt | None, held: _Held) -> TaskStop | TaskGrant:
     """Return what a holder is told that waits for leave to begin an external effect.
 
     What an earlier start of the same agent has claimed, it may have begun: nobody else may.

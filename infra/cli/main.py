@@ -30,6 +30,7 @@ from infra.cli import (
     schedule,
     serve,
     up,
+    user,
     version,
     why,
 )
@@ -59,6 +60,7 @@ app.command()(why.why)
 app.command()(doctor.doctor)
 app.add_typer(chaos.app, name="chaos")
 app.add_typer(db.app, name="db")
+app.add_typer(user.app, name="user")
 app.add_typer(config.app, name="config")
 app.add_typer(rabbitmq.app, name="rabbitmq")
 app.command()(serve.serve)

@@ -41,8 +41,8 @@ class Shell:
         state = {"TASKLOOM_STATE_DIR": str(self.folder / ".taskloom"), "PYTHONPATH": str(ROOT)}
         return ours | state | {"COLUMNS": "200"} | self.env
 
-    def run(self, *words: str, seconds: float = 90.0) -> Ended:
-        """Run a command to its end."""
+    def run(self, *words: str, seconds: float = 90.0, said: str = "") -> Ended:
+        """Run a command to its end; ``said`` is its standard input."""
         ended = subprocess.run(
             [*COMMAND, *words],
             cwd=self.folder,
@@ -51,7 +51,7 @@ class Shell:
             text=True,
             timeout=seconds,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=said,
         )
         return Ended(code=ended.returncode, out=ended.stdout, err=ended.stderr)
 

@@ -126,7 +126,10 @@ async def show_agent_metrics(
 
 @router.get("/executions/{execution_id}/metrics", tags=["executions"])
 async def show_execution_metrics(
-    execution_id: Annotated[RunId, Path()], views: Reading, ports: Ports, caller: Viewer
+    execution_id: Annotated[RunId, Path()],
+    views: Reading,
+    ports: Ports,
+    caller: Annotated[Caller, Depends(May("plan:read"))],
 ) -> ExecutionMetricsAnswer:
     """Show how long an execution took, how busy agents were with it, and how well it went."""
     del caller

@@ -90,6 +90,11 @@ class Recorder:
         self._states = States(store, most_parts=most_parts, snapshot_every=snapshot_every)
         self._said: deque[_Said] = deque()
         self._something = asyncio.Event()
+        self._is_to_forget = False
+
+    def forget(self) -> None:
+        """Load every state anew before the next report: somebody was forgotten."""
+        self._is_to_forget = True
 
     async def record(self, report: Report[AnyReport]) -> Outcome:
         """Record one report and return what it led to, after it is durable.
@@ -111,6 +116,9 @@ class Recorder:
                 await self._something.wait()
                 self._something.clear()
                 while self._said:
+                    if self._is_to_forget:
+                        self._states.forget_all()
+                        self._is_to_forget = False
                     count = min(self._group, len(self._said))
                     await self._record([self._said.popleft() for _ in range(count)])
         finally:

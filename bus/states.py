@@ -98,6 +98,12 @@ class States:
         if known is not None:
             self._parts -= known.parts
 
+    def forget_all(self) -> None:
+        """Drop every state, and the snapshots that are on their way."""
+        self.close()
+        self._known.clear()
+        self._parts = 0
+
     def learn(self, changed: Mapping[str, Known]) -> None:
         """Remember what a group has led to, keep snapshots, and drop what was used longest ago."""
         for stream, known in changed.items():

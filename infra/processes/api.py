@@ -67,6 +67,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(_close, connecting)
         asks = await stack.enter_async_context(AsksSoon(url))
         recorder = Recorder(store, clock)
+        store.when_forgotten(recorder.forget)
         hub, live = live_of(store, pool)
         deps = Deps(
             live=live,

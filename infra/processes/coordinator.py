@@ -136,6 +136,7 @@ async def _coordinate(ready: _Ready) -> None:
     url = required(settings.amqp.url, "TASKLOOM_AMQP__URL")
     async with await connect(url, name="coordinator.consume") as consuming:
         recorder = Recorder(store, SystemClock())
+        store.when_forgotten(recorder.forget)
         breakers = Breakers(
             registry=BreakerRegistry(pool, store),
             recorder=recorder,

@@ -63,6 +63,7 @@ class PostgresStore:
         self._threads = ThreadPoolExecutor(pool_max, thread_name_prefix="store")
         self._logs: WeakSet[PostgresLog] = WeakSet()
         self._recent = RecentEvents()
+        self._forgetting: list[Callable[[], None]] = []
         self._keyring = None if kek is None else Keyring(kek, self._datastore.get_connection)
         self._listener: asyncio.Task[None] | None = None
 
@@ -172,8 +173,14 @@ class PostgresStore:
         """Do some work whenever this process has the lead, until cancelled."""
         await leading.lead(self._dsn, duty, work)
 
+    def when_forgotten(self, forget: Callable[[], None]) -> None:
+        """Have somebody told whenever a person was forgotten, and has to be everywhere."""
+        self._forgetting.append(forget)
+
     def forget_what_was_read(self) -> None:
         """Keep nothing in memory that may be personal: somebody was forgotten."""
+        for forget in self._forgetting:
+            forget()
         self._recent.clear()
         if self._keyring is not None:
             self._keyring.forget()

@@ -16,7 +16,14 @@ from bus.dead_letter_keeper import DeadLetter
 from domain.deciders import EVENTS
 from domain.goals import Goal, Options
 from domain.personal import EACH, personal_paths, put_back, take_out
-from domain.plan import Plan, PlanCancelled, PlanCancelRequested, PlanCreated, PlanFailed
+from domain.plan import (
+    GoalSubmitted,
+    Plan,
+    PlanCancelled,
+    PlanCancelRequested,
+    PlanCreated,
+    PlanFailed,
+)
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run import Run
@@ -40,9 +47,11 @@ from projections.runner import Runner
 from tests.support.databases import fresh_database, private_cluster
 from tests.support.ground import Ground
 from tests.support.histories import a_history
-from tests.support.recording import recorded
+from tests.support.recorders import recording
+from tests.support.recording import hello, recorded, said
 from tests.support.scenario import NOW
 from tests.support.sealed import sealer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -311,6 +320,30 @@ async def test_who_comes_back_has_another_key(database: str, goal: Recorded[Even
         assert kept.event == late.event.model_copy(update={"reason": "[forgotten]"})
         assert (await store.read("plan_9"))[0].event == anew.event
         assert (await store.read_all(after=0, limit=9))[-2].event == kept.event
+
+
+async def test_a_recorder_forgets_the_states_that_it_knew(
+    database: str, goal: Recorded[Event]
+) -> None:
+    async with (
+        PostgresStore(database, kek=KEK) as writer,
+        PostgresStore(database, kek=KEK) as store,
+        AsyncConnectionPool(database, kwargs={"autocommit": True}, open=False) as pool,
+        recording(writer) as recorder,
+    ):
+        writer.when_forgotten(recorder.forget)
+        event = goal.event
+        assert isinstance(event, PlanCreated)
+        submitted = GoalSubmitted(plan_id="plan_7", goal=event.goal, options=Options())
+        await recorder.record(replace(said(submitted, report_id="r-1"), actor=ADA))
+        enough = PlanCancelRequested(plan_id="plan_7", reason="enough")
+        await recorder.record(replace(said(enough, report_id="r-2"), actor=ADA))
+        known = recorder._states._known
+        assert known["plan_7"].state.goal.title == "Secret"
+        await forget(ADA, actor="users/operator", store=store, pool=pool)
+        await until(lambda: recorder._is_to_forget, "it has heard of it")
+        await recorder.record(said(hello("ann"), report_id="r-3"))
+        assert set(known) == {"agent:ann"}
 
 
 async def test_every_process_forgets_within_seconds(database: str, goal: Recorded[Event]) -> None:

@@ -1,9 +1,12 @@
 """Orders that follow from events: who loses an attempt is told, and who may begin an effect."""
 
+from dataclasses import replace
+
 import pytest
 
-from bus.orders import Order, TaskGrant, TaskStop, decode_order, orders_of
+from bus.orders import AgentStop, Order, TaskGrant, TaskStop, decode_order, orders_of
 from bus.refusals import Unreadable
+from domain.agent import AgentDeregistered
 from domain.policies import Event
 from domain.run_events import TaskCancelled, TaskTimedOut
 from tests.support.making import RUN_ID, completed, lost, started
@@ -36,6 +39,15 @@ def test_an_agent_is_told_what_becomes_of_its_attempt(event: Event, order: Order
     assert (message.exchange, message.key) == ("taskloom.signals", "order.ann")
     assert not message.mandatory
     assert decode_order(message.body) == order
+
+
+def test_an_agent_is_told_that_somebody_has_deregistered_it() -> None:
+    event = AgentDeregistered(agent_id="ann", instance="ann-2")
+    [message] = orders_of(recorded("agent:ann", 3, event))
+    assert message.key == "order.ann"
+    assert decode_order(message.body) == AgentStop(instance="ann-2")
+    goodbye = replace(recorded("agent:ann", 3, event), actor="agents/ann")
+    assert orders_of(goodbye) == []  # who leaves knows
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,7 @@ def test_an_agent_answers_until_it_is_dismissed(
 ) -> None:
     agents = {PLANNER: "agents.planners.cad", "noop_001": "agents.workers.noop"}
     with running(tmp_path, database, vhost_url, agents=agents) as stack:
-        for agent_id in agents:
-            stack.until(
-                lambda agent_id=agent_id: is_active(stack, agent_id), f"{agent_id} is there"
-            )
+        stack.until(lambda: all(is_active(stack, each) for each in agents), "both are there")
         result = orjson.loads(invoke(stack))
         assert result["plan"]["domain"] == "CAD"
         assert result["estimated_duration_seconds"] > 0

@@ -15,6 +15,7 @@ from api import (
     forecasts,
     invocations,
     keys,
+    messages,
     metrics,
     pictures,
     plans,
@@ -26,6 +27,7 @@ from api import (
     schedules,
     status,
     steering,
+    subscriptions,
     tasks,
     usage,
     users,
@@ -104,6 +106,8 @@ def create_app(deps: Deps) -> FastAPI:
         agents,
         breakers,
         dead_letters,
+        messages,
+        subscriptions,
         events,
         metrics,
         analytics,
@@ -120,6 +124,7 @@ def create_app(deps: Deps) -> FastAPI:
         raise Undeclared(unguarded)
     for prefix in ("", PREFIX):
         app.include_router(live.sockets, prefix=prefix)
+        app.include_router(subscriptions.sockets, prefix=prefix)
     answer_problems(app)
     _surround(app, deps)
     return app

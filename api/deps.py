@@ -17,6 +17,7 @@ from bus.letters import Letters
 from bus.ports import Clock, Log, Store
 from bus.recorder import Outcome
 from bus.redrives import Redrives
+from bus.subscriptions import Subscriptions
 from domain.policies import AnyReport
 from domain.recorded import Report
 
@@ -79,6 +80,12 @@ class Deps:
 
     live: Live | None = None
     """Live updates; None where nobody follows the log."""
+
+    subscriptions: Subscriptions | None = None
+    """Who subscribes to what; None where nothing is brought to anybody."""
+
+    webhook_hosts: Sequence[str] = ()
+    """Hosts that webhooks may be brought to although they are not outside."""
 
     depths: WorkDepths | None = None
     """Asks the broker what its queues hold; None where there is nobody to ask."""

@@ -1,5 +1,7 @@
 """What only the API refuses, or cannot do."""
 
+from collections.abc import Sequence
+
 from domain.errors import Conflict, NotFound, Refused, Unavailable
 from domain.identity import Action, Permission
 
@@ -96,6 +98,36 @@ class UnknownAction(Refused):
     """The agent has no such action."""
 
     code = "unknown-action"
+
+
+class ReservedTopic(Refused):
+    """Only the system itself speaks of this, or in the form of a report."""
+
+    code = "reserved-topic"
+
+    def __init__(self, topic: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"{topic!r} begins as what the system itself says; what can be reported is"
+            f" {', '.join(known)}"
+        )
+
+
+class UnknownSubscription(NotFound):
+    """There is no such subscription, or it is somebody else's."""
+
+    code = "unknown-subscription"
+
+    def __init__(self, subscription_id: str) -> None:
+        super().__init__(f"there is no subscription {subscription_id}")
+
+
+class TooManySubscriptions(Conflict):
+    """Somebody has as many subscriptions as one may have."""
+
+    code = "too-many-subscriptions"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"you have {most} subscriptions; take one back first")
 
 
 class ForeignOrigin(Refused):

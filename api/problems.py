@@ -26,7 +26,13 @@ from api.errors import (
 )
 from api.identity.errors import TooManyAttempts, Unauthenticated
 from bus.asking import AgentTimeout
-from bus.refusals import DuplicateKey, MalformedJson, TooLarge, UnsupportedMediaType
+from bus.refusals import (
+    DuplicateKey,
+    IdentityMismatch,
+    MalformedJson,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from domain.errors import (
     Conflict,
     NotFound,
@@ -96,7 +102,7 @@ def status_of(error: TaskloomError) -> HTTPStatus:
             return HTTPStatus.UNAUTHORIZED
         case TooManyAttempts():
             return HTTPStatus.TOO_MANY_REQUESTS
-        case NotAllowed() | ForeignOrigin():
+        case NotAllowed() | ForeignOrigin() | IdentityMismatch():
             return HTTPStatus.FORBIDDEN
         case UnsupportedMediaType():
             return HTTPStatus.UNSUPPORTED_MEDIA_TYPE

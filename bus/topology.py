@@ -21,6 +21,7 @@ WORK = "taskloom.work"
 RETRY = "taskloom.retry"
 SIGNALS = "taskloom.signals"
 DEAD = "taskloom.dead"
+SUBSCRIBERS = "taskloom.subscribers"
 
 LANES: tuple[Lane, ...] = ("critical", "high", "normal", "low")
 PLANNING_TYPES: tuple[AgentType, ...] = ("META_PLANNER", "META", "CAD", "SIM", "COMP", "SUPP")
@@ -82,6 +83,7 @@ EXCHANGES = (
     ),
     Exchange(name=RETRY, purpose="tasks that wait: `<n>s.<role>.<type>.<lane>`"),
     Exchange(name=SIGNALS, purpose="heartbeats, progress and broadcasts; missing one is harmless"),
+    Exchange(name=SUBSCRIBERS, purpose="events for who subscribes, by the subscription's id"),
     Exchange(name=DEAD, purpose="what nobody could accept, under its original key"),
 )
 

@@ -10,6 +10,7 @@ from domain import (
     agent,
     audit,
     breaker,
+    messages,
     plan,
     plan_decisions,
     reviews,
@@ -25,7 +26,7 @@ from domain.errors import Refused
 from domain.policies import AnyReport, Event
 from domain.values import Value
 
-Category = Literal["plan", "run", "agent", "breaker", "sender", "audit"]
+Category = Literal["plan", "run", "agent", "breaker", "sender", "audit", "message"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,13 @@ AUDIT = Decider(
     state=audit.Audit,
     reports=frozenset({audit.AuditNoted}),
 )
+MESSAGE = Decider(
+    category="message",
+    decide=messages.decide,
+    evolve=messages.evolve,
+    state=messages.Message,
+    reports=frozenset({messages.MessagePublished}),
+)
 
 _BY_PREFIX: Mapping[str, Decider] = {
     "plan_": PLAN,
@@ -108,6 +116,7 @@ _BY_PREFIX: Mapping[str, Decider] = {
     "breaker:": BREAKER,
     "sender:": SENDER,
     "audit:": AUDIT,
+    "message:": MESSAGE,
 }
 
 
@@ -130,8 +139,8 @@ def decider_of(stream: str) -> Decider:
         if stream.startswith(prefix):
             return decider
     raise Refused(
-        f"{stream!r} is not the name of a plan, a run or an agent, nor of a breaker, a sender or"
-        " an audit"
+        f"{stream!r} is not the name of a plan, a run or an agent, nor of a breaker, a sender,"
+        " an audit or a message"
     )
 
 
@@ -146,6 +155,8 @@ def stream_of(report: AnyReport) -> str:
             return sender.sender_stream(report.sender)
         case audit.AuditNoted():
             return audit.audit_stream(report.day)
+        case messages.MessagePublished():
+            return messages.message_stream(report.message_id)
         case (
             plan.GoalSubmitted()
             | plan.GraphProposed()

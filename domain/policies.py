@@ -14,6 +14,7 @@ from domain.agent import AgentEvent, AgentReport
 from domain.audit import AuditEvent, AuditReport
 from domain.breaker import BreakerEvent, BreakerReport
 from domain.findings import Conflict
+from domain.messages import MessagePublished
 from domain.plan import (
     GraphProposed,
     PlanCancelled,
@@ -50,9 +51,17 @@ from domain.tasks import Task
 from domain.teams import planning_tasks
 from domain.values import JsonObject, Text
 
-Event: TypeAlias = PlanEvent | RunEvent | AgentEvent | BreakerEvent | SenderEvent | AuditEvent
+Event: TypeAlias = (
+    PlanEvent | RunEvent | AgentEvent | BreakerEvent | SenderEvent | AuditEvent | MessagePublished
+)
 AnyReport: TypeAlias = (
-    PlanReport | RunReport | AgentReport | BreakerReport | SenderReport | AuditReport
+    PlanReport
+    | RunReport
+    | AgentReport
+    | BreakerReport
+    | SenderReport
+    | AuditReport
+    | MessagePublished
 )
 
 ACTOR = "taskloom.policies"

@@ -100,6 +100,9 @@ class Http(_Part):
     origins: tuple[Origin, ...] = ()
     """Origins whose web pages may ask: ``["https://console.example"]``."""
 
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts inside that webhooks may be brought to: ``["erp.internal", "127.0.0.1:9000"]``."""
+
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     """Networks of proxies whose word for a client's address is taken."""
 

@@ -6,6 +6,7 @@ from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus
 from domain.audit import AuditNoted
 from domain.breaker import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from domain.findings import PlanConflictDetected
+from domain.messages import MessagePublished
 from domain.plan import (
     PlanCancelled,
     PlanCompleted,
@@ -153,6 +154,8 @@ def describe(event: Event) -> str:  # noqa: C901 # one branch an event
             return f"{sender} is suspended no more{_because(reason)}"
         case AuditNoted(act=act, outcome=outcome, subject=subject, detail=detail):
             return f"{act} {outcome} for {subject}{_because(detail)}"
+        case MessagePublished(topic=topic, message_id=message_id):
+            return f"Message {message_id} published: {topic}"
         case _:
             assert_never(event)
 

@@ -1,5 +1,7 @@
 """Whose a plan or an execution is: who asked for it."""
 
+from psycopg_pool import AsyncConnectionPool
+
 from projections.table import Connection
 
 
@@ -24,3 +26,9 @@ async def owner_of_run(connection: Connection, run_id: str) -> str | None:
     )
     row = await cursor.fetchone()
     return None if row is None else str(row[0])
+
+
+async def owner_in(pool: AsyncConnectionPool, plan_id: str) -> str | None:
+    """Return who asked for a plan, over a connection of its own."""
+    async with pool.connection() as connection:
+        return await owner_of_plan(connection, plan_id)

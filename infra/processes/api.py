@@ -49,6 +49,7 @@ from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
+from infra.store.subscriptions import SubscriptionTable
 from infra.store.tickets import TicketTable
 from projections.agent_types import AgentTypes
 
@@ -71,6 +72,8 @@ async def run(settings: Settings) -> None:
         hub, live = live_of(store, pool)
         deps = Deps(
             live=live,
+            subscriptions=SubscriptionTable(pool, patience=CONNECT),
+            webhook_hosts=settings.http.webhook_hosts,
             views=pool,
             record=recorder.record,
             log=store.log(),

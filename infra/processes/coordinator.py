@@ -19,6 +19,7 @@ from bus.connect import connect
 from bus.consuming import Consumer
 from bus.dead_letter_keeper import DeadLetterKeeper
 from bus.dead_letters import DeadLetters
+from bus.delivering import Delivering
 from bus.depths import BrokerDepths
 from bus.ears import Ears
 from bus.follower import Follower
@@ -37,9 +38,11 @@ from bus.recorder import Recorder
 from bus.redriver import Redriver
 from bus.relay import Relay
 from bus.replanning import Replanner
+from bus.subscriber_queues import QueueCarrier
 from bus.timekeeper import Timekeeper
 from bus.together import end_if_told, run_together
 from bus.topology import DEAD, REPORTS, declare, declare_work, topology
+from bus.webhooks import WebhookCarrier
 from domain.errors import Unavailable
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -56,8 +59,11 @@ from infra.store.presence import PresenceTable
 from infra.store.redrives import RedriveTable
 from infra.store.staff import StaffTable
 from infra.store.store import PostgresStore
+from infra.store.subscriptions import SubscriptionTable
 from infra.store.suspects import SuspectTable
+from projections.agent_types import AgentTypes
 from projections.attempts import ATTEMPTS
+from projections.ownership import owner_in
 from projections.postgres import PostgresViews
 from projections.runner import Runner
 
@@ -91,6 +97,9 @@ async def run(settings: Settings) -> None:
             broker=broker,
             publisher=publisher,
             letters=await stack.enter_async_context(Publisher(publishing)),
+            subscribers=QueueCarrier(
+                publishing, await stack.enter_async_context(Publisher(publishing))
+            ),
             depths=BrokerDepths(hearing),
             # With a channel of its own: a word to oneself must not wait behind a thousand events.
             ears=Ears(await stack.enter_async_context(Publisher(publishing))),
@@ -114,6 +123,7 @@ class _Ready:
     letters: Publisher
     """Sends letters again: the relay must not wait behind thousands of them."""
 
+    subscribers: QueueCarrier
     depths: BrokerDepths
     ears: Ears
 
@@ -197,6 +207,18 @@ async def _coordinate(ready: _Ready) -> None:
             gate=gate,
         )
         redriver = Redriver(redrives, ready.letters, store, SystemClock())
+        delivering = Delivering(
+            SubscriptionTable(pool),
+            {
+                "queue": ready.subscribers,
+                "webhook": WebhookCarrier(SystemClock(), allowed=settings.http.webhook_hosts),
+            },
+            recorder,
+            SystemClock(),
+            new_log=store.log,
+            types=AgentTypes(pool).of,
+            owner_of=lambda plan_id: owner_in(pool, plan_id),
+        )
         dead = DeadLetterKeeper(
             Consumer(consuming, DEAD, prefetch=100, declare=broker.everything, rank=_now()),
             DeadLetterTable(pool),
@@ -234,6 +256,7 @@ async def _coordinate(ready: _Ready) -> None:
             inbox,
             dead,
             redriver,
+            delivering,
             keeper,
             moved,
             holders,

@@ -34,6 +34,7 @@ from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
+from infra.store.subscriptions import SubscriptionTable
 from projections.catalog import VIEWS
 from projections.postgres import PostgresViews
 from projections.runner import Runner
@@ -146,6 +147,7 @@ async def running(database: str) -> AsyncIterator[System]:
         hub, live = live_of(store, pool)
         deps = Deps(
             live=live,
+            subscriptions=SubscriptionTable(pool),
             views=pool,
             streams=store,
             letters=DeadLetterTable(pool),

@@ -12,6 +12,7 @@ from domain.deciders import (
     AUDIT,
     BREAKER,
     EVENTS,
+    MESSAGE,
     PLAN,
     PUBLIC_REPORTS,
     RUN,
@@ -41,8 +42,9 @@ def type_string(model: type[Value]) -> str:
         ("breaker:execution.CAD", BREAKER),
         ("sender:agent.execution.cad", SENDER),
         ("audit:2026-11-27", AUDIT),
+        ("message:m-1", MESSAGE),
     ],
-    ids=["plan", "run", "agent", "breaker", "sender", "audit"],
+    ids=["plan", "run", "agent", "breaker", "sender", "audit", "message"],
 )
 def test_a_stream_is_known_by_its_name(stream: str, rules: Decider) -> None:
     assert decider_of(stream) is rules
@@ -85,6 +87,7 @@ def test_every_report_has_a_stream_that_hears_it(model: type[Value]) -> None:
     ids = {"plan_id": "plan_1", "run_id": "exec_1", "agent_id": "ann"}
     ids |= {"role": "execution", "agent_type": "CAD", "sender": "agent.execution.cad"}
     ids |= {"day": "2026-11-27"}
+    ids |= {"message_id": "m-1"}
     report: AnyReport = model.model_construct(None, **ids)  # type: ignore[assignment] # of the union
     assert model in decider_of(stream_of(report)).reports | PLAN.reports
 

@@ -54,6 +54,15 @@ class WrongKek(Unavailable):
         )
 
 
+class KeyGone(Unavailable):
+    """A key was deleted while something was about to be encrypted with it; again, it is new."""
+
+    code = "key-gone"
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"the key of {stream} was deleted a moment ago; try again")
+
+
 class Tampered(ValueError):
     """What was encrypted was put at another place, or changed."""
 
@@ -99,49 +108,55 @@ class Keyring:
 
         ``owners`` says to whom each belongs if nobody has said so before.
         """
-        found = {stream: self._known(stream) for stream in owners}
-        unknown = [stream for stream, key_id in found.items() if key_id is None]
+        found: dict[str, DataKey | None] = {}
+        for stream in owners:
+            known = self._known(stream)
+            if known is not None:
+                found[stream] = known[1]
+        unknown = owners.keys() - found.keys()
         if unknown:
             with self._connect() as connection:
                 found |= self._look_up(connection, unknown)
-                for stream in unknown:
-                    if found[stream] is None:
-                        self._make(connection, stream, owners[stream])
-                found |= self._look_up(connection, [one for one in unknown if not found[one]])
-        return {stream: self._keys[key_id][1] for stream, key_id in found.items() if key_id}
+                new = unknown - found.keys()
+                for stream in new:
+                    self._make(connection, stream, owners[stream])
+                if new:
+                    found |= self._look_up(connection, new)
+        if owners.keys() > found.keys():
+            # Whoever it is was forgotten just now. Nothing of them may be lost by mistake.
+            raise KeyGone(min(owners.keys() - found.keys()))
+        return found
 
     def of_id(self, key_id: int) -> DataKey | None:
         """Return a key; None where it is gone."""
-        known = self._keys.get(key_id)
-        if known is None or known[0] < self._now():
-            with self._connect() as connection:
-                row = connection.execute(_OF_ID, [key_id], prepare=True).fetchone()
-            self._remember(key_id, row)
-        return self._keys[key_id][1]
+        until, key = self._keys.get(key_id, (0.0, None))
+        if until >= self._now():
+            return key
+        with self._connect() as connection:
+            row = connection.execute(_OF_ID, [key_id], prepare=True).fetchone()
+        return self._remember(key_id, row)
 
     def forget(self) -> None:
         """Believe nothing that was read before."""
         self._keys.clear()
         self._streams.clear()
 
-    def _known(self, stream: str) -> int | None:
+    def _known(self, stream: str) -> tuple[float, DataKey | None] | None:
         until, key_id = self._streams.get(stream, (0.0, 0))
-        if until < self._now() or self._keys.get(key_id, (0.0, None))[0] < self._now():
-            return None
-        return key_id
+        known = self._keys.get(key_id, (0.0, None))
+        return known if min(until, known[0]) >= self._now() else None
 
     def _look_up(
         self, connection: Connection[DictRow], streams: Iterable[str]
-    ) -> dict[str, int | None]:
+    ) -> dict[str, DataKey | None]:
         if len(self._streams) > MOST or len(self._keys) > MOST:
             self.forget()
-        wanted = list(streams)
-        rows = connection.execute(_OF_STREAMS, [wanted], prepare=True).fetchall()
-        found: dict[str, int | None] = dict.fromkeys(wanted)
+        rows = connection.execute(_OF_STREAMS, [list(streams)], prepare=True).fetchall()
+        found: dict[str, DataKey | None] = {}
         for row in rows:
-            key_id = found[row["stream"]] = int(row["key_id"])
-            self._remember(key_id, row if row["wrapped"] is not None else None)
-            self._streams[row["stream"]] = (self._now() + BELIEVED, key_id)
+            stream, key_id = str(row["stream"]), int(row["key_id"])
+            found[stream] = self._remember(key_id, row if row["wrapped"] is not None else None)
+            self._streams[stream] = (self._now() + BELIEVED, key_id)
         return found
 
     def _make(self, connection: Connection[DictRow], stream: str, owner: str) -> None:
@@ -150,7 +165,7 @@ class Keyring:
         connection.execute(_MAKE, [owner, self._kek.id, wrapped])
         connection.execute(_ASSIGN, [stream, owner])
 
-    def _remember(self, key_id: int, row: Mapping[str, Any] | None) -> None:
+    def _remember(self, key_id: int, row: Mapping[str, Any] | None) -> DataKey | None:
         key = None
         if row is not None:
             if row["kek"] != self._kek.id:
@@ -158,3 +173,4 @@ class Keyring:
             unwrapped = self._kek.unwrap(bytes(row["wrapped"]), str(row["subject"]))
             key = DataKey(key_id, AESGCM(unwrapped))
         self._keys[key_id] = (self._now() + BELIEVED, key)
+        return key

@@ -220,7 +220,8 @@ async def _write_out(connection: Connection, done: Forgotten) -> None:
         "backups, replicas and archived write-ahead log: what was forgotten is in keys.forgotten;"
         " forget it once more after restoring one",
         "exports, and what other systems have heard",
-        "messages that wait in the broker, and the files of its queues until it has cut them off",
+        "messages that wait in RabbitMQ, and the files of its queues: infra/rabbitmq/README.md says"
+        " how it loses them",
     ]
 
 

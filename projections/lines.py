@@ -14,8 +14,8 @@ Kind = tuple[Role, str]
 LANES: Final[Sequence[Lane]] = ("critical", "high", "normal", "low")
 """The more urgent first."""
 
-RUNS, PER_RUN = 100, 100
-"""The latest runs, and tasks of each, from which a line's pace is told."""
+RUNS, PER_RUN = 50, 200
+"""The latest runs with results, and tasks of each, that are looked at for a line's pace."""
 
 _OPEN: Final = """
     select role, agent_type, lane,
@@ -41,14 +41,15 @@ _PACE: Final = """
         avg(extract(epoch from greatest(t.started_at - t.dispatched_at, interval '0')))::float8,
         avg(extract(epoch from greatest(t.ended_at - t.started_at, interval '0')))::float8
     from (
-        select run_id from views.executions_2 order by started_at desc, run_id desc limit %(runs)s
+        select run_id from views.executions_2 where completed > 0
+        order by started_at desc, run_id desc limit %(runs)s
     ) r cross join lateral (
-        select * from views.tasks_2 t
-        where t.run_id = r.run_id and t.status = 'completed'
-        and t.dispatched_at is not null and t.started_at is not null and t.ended_at is not null
-        limit %(per_run)s
+        select role, agent_type, instead, status, dispatched_at, started_at, ended_at
+        from views.tasks_2 where run_id = r.run_id limit %(per_run)s
     ) t
-    where %(type)s::text is null or coalesce(t.instead, t.agent_type) = %(type)s
+    where t.status = 'completed'
+    and t.dispatched_at is not null and t.started_at is not null and t.ended_at is not null
+    and (%(type)s::text is null or coalesce(t.instead, t.agent_type) = %(type)s)
     group by 1, 2
 """
 

@@ -179,7 +179,7 @@ async def test_the_lines_are_told_by_the_record_and_the_broker(system: System) -
     assert "4 queues" in told["degraded"]
 
 
-async def test_who_sees_only_their_own_sees_none(system: System) -> None:
+async def test_whoever_enqueues_nothing_sees_the_lines_only(system: System) -> None:
     async def identify(_: object) -> Caller:
         return Caller(subject="bob", role="user", permissions=PERMISSIONS["user"])
 
@@ -187,7 +187,7 @@ async def test_who_sees_only_their_own_sees_none(system: System) -> None:
     identity = replace(system.deps.identity, identify=identify)
     object.__setattr__(system.deps, "identity", identity)
     shown = await system.http.get(f"/api/v1/queue/{item['queue_id']}")
-    assert (shown.status_code, shown.json()["code"]) == (404, "unknown-run")
+    assert (shown.status_code, shown.json()["code"]) == (403, "not-allowed")
     told = await system.http.post("/api/v1/queue/enqueue", json=REQUEST)
     assert (told.status_code, told.json()["code"]) == (403, "not-allowed")
     assert (await system.http.get("/api/v1/queue/status")).status_code == 200

@@ -1,21 +1,17 @@
 """Task graphs as the API shows them: as a list to read, and as nodes to draw."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field
 
 from api.durations import human
 from domain.estimates import Estimate
 from domain.scheduling.critical_path import critical_path
 from domain.tasks import Effect, RetryPolicy, Task
 from domain.values import JsonObject
-
-_RETRY: Final = RetryPolicy().model_dump(mode="json")
-_DURATION: Final = TypeAdapter(timedelta)
 
 WIDTH, HEIGHT = 180, 48
 """The size of a node, in pixels: dagre lays out boxes, not points."""
@@ -99,51 +95,34 @@ class Drawing(BaseModel):
     critical_path: Sequence[str]
 
 
-def task_graph_of(tasks: Sequence[JsonObject], statuses: Mapping[str, str]) -> JsonObject:
+def task_graph_of(kept: Sequence[JsonObject], statuses: Mapping[str, str]) -> JsonObject:
     """Return a graph to read, with where its tasks stand; pending where nobody says it.
 
-    It is a ``TaskGraph``, made of the tasks as they are kept: a graph of thousands has no time to
-    be checked once more on its way.
+    It is a ``TaskGraph``, made of nodes as they are kept: a graph of thousands has no time to be
+    checked once more on its way.
     """
     nodes: list[Any] = []
     edges: list[Any] = []
-    for task in cast("Sequence[Mapping[str, Any]]", tasks):
-        inputs = task["inputs"].values()
-        needs = sorted({*task["depends_on"], *inputs})
-        seconds = _seconds(task["duration"])
+    for task in cast("Sequence[Mapping[str, Any]]", kept):
+        name, needs, data = task["id"], task["needs"], task.get("data", ())
         node = {
-            "task_id": task["id"],
+            "task_id": name,
             "name": task["name"],
             "agent": task["agent"],
-            "status": statuses.get(task["id"], "pending"),
+            "status": statuses.get(name, "pending"),
             "dependencies": needs,
-            "estimated_duration": human(seconds),
-            "estimated_duration_seconds": seconds,
+            "estimated_duration": _told(task["seconds"]),
+            "estimated_duration_seconds": task["seconds"],
         }
-        nodes.append(node | {name: each for name, each in _said(task) if each is not None})
-        edges += (
-            {"from": need, "to": task["id"], "type": "data" if need in inputs else "sequential"}
-            for need in needs
-        )
+        nodes.append(node | task["said"] if "said" in task else node)
+        for need in needs:
+            kind = "data" if need in data else "sequential"
+            edges.append({"from": need, "to": name, "type": kind})
     return {"nodes": nodes, "edges": edges}
 
 
-def _said(task: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Return what only some tasks say; what is as usual is None."""
-    yield "estimate", task.get("estimate")
-    yield "origin", task.get("origin") or None
-    retry = task.get("retry", _RETRY)
-    yield "retry", None if retry == _RETRY else _RETRY | retry
-    timeouts = task.get("timeouts", {})
-    yield "timeouts", {name: each for name, each in timeouts.items() if each is not None} or None
-    effect = task.get("effect", "none")
-    yield "effect", None if effect == "none" else effect
-    yield "fallback", task.get("fallback")
-
-
-@lru_cache(10_000)
-def _seconds(duration: str) -> float:
-    return _DURATION.validate_python(duration).total_seconds()
+_told = lru_cache(10_000)(human)
+"""The durations of a graph are few, and each is told many times."""
 
 
 def drawing_of(tasks: Sequence[Task], statuses: Mapping[str, str]) -> Drawing:

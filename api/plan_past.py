@@ -30,4 +30,4 @@ async def plan_then(past: Past, plan_id: str) -> Then:
         run = await past.rows(row.runs[-1])
         stands = {task.task_id: task.status for task in run.of(TASKS)}
     graph = rows.one(GRAPHS)
-    return row, graph.tasks if graph else (), conflicts, missing, stands
+    return row, graph.nodes if graph else (), conflicts, missing, stands

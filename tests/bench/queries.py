@@ -54,7 +54,7 @@ CONNECTIONS: Final = 20
 _COPIES: Final[Mapping[str, str]] = {
     "plans_2": "'plan_id', %(plan)s, 'runs', jsonb_build_array(%(run)s),"
     " 'created_at', t.created_at + n * interval '1 minute'",
-    "graphs_2": "'plan_id', %(plan)s",
+    "graphs_3": "'plan_id', %(plan)s",
     "revisions_1": "'plan_id', %(plan)s",
     "executions_2": "'run_id', %(run)s, 'plan_id', %(plan)s,"
     " 'started_at', t.started_at + n * interval '1 minute'",

@@ -11,11 +11,14 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from bus.envelope import agent_actor
 from bus.heard import Heard
 from bus.ports import Clock
 from bus.recorder import Recorder
 from bus.refusals import (
+    BadSignature,
     IdentityMismatch,
+    MissingSignature,
     MissingUserId,
     Suspended,
     UnsupportedEncoding,
@@ -23,6 +26,7 @@ from bus.refusals import (
 from bus.senders import Sender as User
 from bus.senders import kind_name, sender_of
 from bus.signals import Heartbeat
+from bus.signatures import Signatures
 from bus.suspects import fingerprint
 from bus.telling import saying, tell
 from domain.agent import Agent, AgentDeregistered, AgentRegistered, agent_stream
@@ -42,9 +46,17 @@ from domain.vouched import ForeignAgent
 log = structlog.get_logger(__name__)
 
 ACTOR: Final = "taskloom.gate"
-OFFENCES: Final = frozenset({IdentityMismatch.code, ForeignAgent.code})
+OFFENCES: Final = frozenset({IdentityMismatch.code, ForeignAgent.code, BadSignature.code})
 """Refusals that no mistake leads to: they are recorded, and the third suspends."""
 
+_REFUSALS: Final = (
+    BadSignature,
+    IdentityMismatch,
+    MissingSignature,
+    MissingUserId,
+    Suspended,
+    UnsupportedEncoding,
+)
 _REMEMBERED: Final = 10_000
 _UNKNOWN: Final = "unknown"
 
@@ -65,12 +77,20 @@ class Gate:
     """Knows who may say what, from the record and from what it has heard since."""
 
     def __init__(
-        self, streams: Streams, recorder: Recorder, clock: Clock, *, requires_user: bool = False
+        self,
+        streams: Streams,
+        recorder: Recorder,
+        clock: Clock,
+        *,
+        requires_user: bool = False,
+        signatures: Signatures | None = None,
     ) -> None:
         """Take where agents and senders are recorded.
 
-        ``requires_user`` refuses whatever does not say which user of the broker sent it.
+        ``requires_user`` refuses whatever does not say which user of the broker sent it. Without
+        ``signatures``, none is looked at.
         """
+        self._signatures = signatures
         self._streams = streams
         self._recorder = recorder
         self._clock = clock
@@ -84,13 +104,15 @@ class Gate:
         Raises:
             Unavailable: The database does not answer; checking again does no harm.
         """
+        if self._signatures is not None:
+            await self._signatures.look_up(group)
         for heard in group:
             if heard.report is None:
                 continue
             user = sender_of(heard.delivery.properties)
             try:
                 await self._check(heard, heard.report, user)
-            except (IdentityMismatch, MissingUserId, Suspended, UnsupportedEncoding) as refusal:
+            except _REFUSALS as refusal:
                 heard.refuse(refusal)
             else:
                 if user.kind:
@@ -109,7 +131,7 @@ class Gate:
             if refusal is None or refusal.code not in OFFENCES:
                 continue
             user = sender_of(heard.delivery.properties)
-            name = user.user or _UNKNOWN
+            name = agent_actor(heard.signer) if heard.signer else user.user or _UNKNOWN
             message_id = (heard.delivery.properties.message_id or "").replace("\0", "")
             offended = SenderOffended(
                 sender=name,
@@ -118,7 +140,7 @@ class Gate:
                 message_id=message_id,
                 fingerprint=fingerprint(heard.delivery)[:32],
                 at=now,
-                may_suspend=bool(user.kind),
+                may_suspend=bool(user.kind or heard.signer),
             )
             stream = sender_stream(name)
             purpose = f"{offended.fingerprint}/{now.isoformat()}"
@@ -142,12 +164,29 @@ class Gate:
                 case _:
                     pass
 
+    async def revoke(self, events: Sequence[Recorded[Event]]) -> None:
+        """Revoke the keys of agents that somebody else has deregistered; goodbyes revoke nothing.
+
+        Raises:
+            Unavailable: Some may not be revoked; doing it again does no harm.
+        """
+        if self._signatures is None:
+            return
+        for recorded in events:
+            event = recorded.event
+            if isinstance(event, AgentDeregistered) and recorded.actor != agent_actor(
+                event.agent_id
+            ):
+                because = f"deregistered by {recorded.actor}"
+                await self._signatures.revoke(event.agent_id, because=because)
+
     def unless_suspended(self, hear: Callable[[Heartbeat], None]) -> Callable[[Heartbeat], None]:
         """Return an ear that is deaf to who is suspended: their leases end, and others work."""
 
         def hear_others(heartbeat: Heartbeat) -> None:
-            kind = kind_name(heartbeat.role, heartbeat.agent_type)
-            if not self._is_suspended(f"agent.{kind}"):
+            user = f"agent.{kind_name(heartbeat.role, heartbeat.agent_type)}"
+            signer = agent_actor(heartbeat.agent_id)
+            if not (self._is_suspended(user) or self._is_suspended(signer)):
                 hear(heartbeat)
 
         return hear_others
@@ -157,7 +196,12 @@ class Gate:
             raise MissingUserId("the user_id is not set; it has to be the user of the connection")
         agent_id: str | None = getattr(report.body, "agent_id", None)
         if user.kind:
+            await self._refuse_suspended(user.user)
             await self._check_kind(report, user, agent_id)
+        if self._signatures is not None:
+            heard.signer = self._signatures.signer_of(heard)
+        if heard.signer:
+            await self._refuse_suspended(agent_actor(heard.signer))
         if heard.encoding is not None:
             agent = None if agent_id is None else await self._agent(agent_id)
             if agent is None or heard.encoding not in agent.encodings:
@@ -171,9 +215,6 @@ class Gate:
     async def _check_kind(
         self, report: Report[AnyReport], user: User, agent_id: str | None
     ) -> None:
-        sender = await self._sender(user.user)
-        if sender is not None and sender.is_suspended(self._clock.now()):
-            raise Suspended(f"{user.user} is suspended until {sender.until:%H:%M:%S} UTC")
         if agent_id is None:
             raise IdentityMismatch(f"{user.user} speaks for agents, and for nobody else")
         registered = await self._agent(agent_id)
@@ -181,6 +222,11 @@ class Gate:
             _refuse_another(user, report.body)
         if registered is not None:
             _refuse_another(user, registered)
+
+    async def _refuse_suspended(self, name: str) -> None:
+        sender = await self._sender(name)
+        if sender is not None and sender.is_suspended(self._clock.now()):
+            raise Suspended(f"{name} is suspended until {sender.until:%H:%M:%S} UTC")
 
     async def _agent(self, agent_id: str) -> AgentRegistered | None:
         if agent_id not in self._agents:

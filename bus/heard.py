@@ -20,6 +20,9 @@ class Heard:
     delivery: Delivery
     report: Report[AnyReport] | None
     refusal: TaskloomError | None = None
+    signer: str = ""
+    """The agent whose signature it has, if that was checked."""
+
     position: int = 0
     """The last event it led to."""
 

@@ -127,6 +127,18 @@ class MissingUserId(Unreadable):
     code = "missing-user-id"
 
 
+class MissingSignature(Unreadable):
+    """An agent has not signed its report, where all have to."""
+
+    code = "missing-signature"
+
+
+class BadSignature(Unreadable):
+    """A report is signed, but not by the agent that it speaks for, or by a key that is revoked."""
+
+    code = "bad-signature"
+
+
 class Suspended(Unreadable):
     """Whoever sent it has offended too often, and is not heard for a while."""
 

@@ -5,7 +5,6 @@ anywhere: whoever has the secret makes it again from the key's id and the agent'
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ def read_key(text: str) -> SigningKey:
     key_id, _, encoded = text.strip().partition(":")
     try:
         secret = base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise BadKey("a key is its id, a colon, and 32 bytes in Base64") from error
     if not key_id or len(secret) != _KEY_BYTES:
         raise BadKey("a key is its id, a colon, and 32 bytes in Base64")

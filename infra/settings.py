@@ -21,12 +21,25 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agents.llm.choices import Choices
 from domain.circuits import Fuse
+from domain.errors import Refused
 from domain.health import Limits
 
 Rate = Annotated[str, Field(pattern=r"^(unlimited|[1-9]\d{0,8}/(second|minute|hour|day))$")]
 """So many requests in a time, as ``100/minute``, or ``unlimited``."""
 
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+
+
+SHORTEST_SECRET = 32
+
+
+class NoSigningSecret(Refused):
+    """Signatures are asked for, and there is nothing to make keys from."""
+
+    code = "no-signing-secret"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"TASKLOOM_AMQP__SIGNING_SECRET (or …_FILE) {why}")
 
 
 class _Part(BaseModel):
@@ -64,6 +77,31 @@ class Broker(_Part):
     senders: Literal["verify", "require"] = "verify"
     """``verify`` believes a report's ``user_id``, and takes those without one; ``require`` refuses
     them, which is right where each type of agents has a user of its own."""
+
+    signatures: Literal["off", "verify", "require"] = "off"
+    """``verify`` refuses reports of agents with a wrong signature, ``require`` those with none."""
+
+    signing_secret: SecretStr | None = None
+    """What the keys of agents are made from; 32 characters or more. Another one voids them all."""
+
+    signing_secret_file: Path | None = None
+    """Where it is, instead."""
+
+    def secret(self) -> bytes:
+        """Return what the keys of agents are made from.
+
+        Raises:
+            NoSigningSecret: There is none, or it can be guessed.
+        """
+        if self.signing_secret is not None:
+            found = self.signing_secret.get_secret_value()
+        elif self.signing_secret_file is not None:
+            found = self.signing_secret_file.read_text().strip()
+        else:
+            raise NoSigningSecret("is not set")
+        if len(found) < SHORTEST_SECRET:
+            raise NoSigningSecret(f"has less than {SHORTEST_SECRET} characters")
+        return found.encode()
 
 
 class Rates(_Part):
@@ -144,6 +182,15 @@ class Agents(_Part):
 
     hung_after: PositiveFloat = 10.0
     """Seconds without a heartbeat after which the local stack starts an agent again."""
+
+    key: SecretStr | None = None
+    """What this agent signs its reports with, as ``taskloom agent-key issue`` has printed it."""
+
+    key_file: Path | None = None
+    """Where that is, instead."""
+
+    compress: bool = False
+    """Whether this agent sends large reports as gzip."""
 
     grace: PositiveFloat = 10.0
     """Seconds a stopping process gives to what it has under way."""

@@ -35,6 +35,7 @@ from bus.ports import Clock, SystemClock
 from bus.publishing import Publisher
 from bus.refusals import Unreadable
 from bus.requests import request_key, request_queue
+from bus.signing import SigningKey
 from bus.together import end
 from bus.topology import WORK, declare_work
 from domain.agent import AgentDeregistered, AgentRegistered, Capacity
@@ -62,6 +63,12 @@ class Options:
 
     patience: float = 60.0
     """For work that waits for a place here, before it goes back to agents that may have one."""
+
+    key: SigningKey | None = None
+    """What it signs its reports with."""
+
+    compresses: bool = False
+    """Whether it sends large reports as gzip."""
 
     look: float = 3.0
     """Between two looks at the queues that are silent: the second finds what does not come."""
@@ -210,7 +217,14 @@ class _Duty:
 
         await insist(restore)
         publisher = await self._open.enter_async_context(Publisher(connection))
-        self._reporter = Reporter(publisher, identity, restore=restore, clock=self._clock)
+        self._reporter = Reporter(
+            publisher,
+            identity,
+            restore=restore,
+            clock=self._clock,
+            key=options.key,
+            compresses=options.compresses,
+        )
         dependencies = Dependencies(self._agent.fuses, clock=self._clock)
         self._carrier = Carrier(
             self._agent,
@@ -329,6 +343,7 @@ class _Duty:
                 "pid": os.getpid(),
                 "backup": self._options.is_backup,
             },
+            encodings=("gzip",) if self._options.compresses else (),
             instance=self._identity.instance,
         )
         # Each time with an id of its own: meanwhile somebody may have taken us for gone.

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import structlog
+from pamqp.common import FieldValue
 
 from agents.kit.identity import Identity
 from bus.dead_letters import Origin, dead_letter_headers
+from bus.encodings import deflate
 from bus.envelope import agent_actor, encode_report, type_of
 from bus.lost import LOST, telling_loss
 from bus.messages import Message
 from bus.ports import Clock, Sender
+from bus.signing import KEY_ID, SIGNATURE, SigningKey, canonical, sign
 from bus.topology import DEAD, REPORTS
 from domain.deciders import stream_of
 from domain.errors import Refused
@@ -27,6 +31,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _RESTORED_RECENTLY = 1.0
 
 
+LARGE: Final = 4_096
+"""Bytes from which on compressing a report is worth it."""
+
+
+def _signed(
+    key: SigningKey, report_id: str, body: AnyReport, sent: bytes
+) -> Mapping[str, FieldValue]:
+    signature = sign(key, canonical(message_id=report_id, body=body, sent=sent))
+    return {KEY_ID: key.key_id, SIGNATURE: signature}
+
+
 class Reporter:
     """One agent's voice.
 
@@ -35,8 +50,18 @@ class Reporter:
     """
 
     def __init__(
-        self, sender: Sender, identity: Identity, *, restore: Restore, clock: Clock
+        self,
+        sender: Sender,
+        identity: Identity,
+        *,
+        restore: Restore,
+        clock: Clock,
+        key: SigningKey | None = None,
+        compresses: bool = False,
     ) -> None:
+        """Take where to say it; ``key`` signs every report, and large ones may go compressed."""
+        self._key = key
+        self._compresses = compresses
         self._sender = sender
         self._identity = identity
         self._restore = restore
@@ -59,12 +84,17 @@ class Reporter:
             causation_id=because.id if because else None,
             traceparent=because.traceparent if because else None,
         )
+        sent, encoding = encode_report(report), None
+        if self._compresses and len(sent) >= LARGE and (packed := deflate(sent)) is not None:
+            sent, encoding = packed, "gzip"
         return Message(
             exchange=REPORTS,
             key=type_of(body),
-            body=encode_report(report),
+            body=sent,
             message_id=report_id,
             type=type_of(body),
+            headers=None if self._key is None else _signed(self._key, report_id, body, sent),
+            content_encoding=encoding,
         )
 
     async def insist(self, message: Message) -> None:

@@ -1,8 +1,21 @@
 """``taskloom agent``: one agent, in the foreground."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bus.signing import SigningKey
+    from infra.settings import Agents
+
+
+def key_of(settings: "Agents") -> "SigningKey | None":
+    """Return what an agent signs with, if the settings say so."""
+    from bus.signing import read_key
+
+    if settings.key is not None:
+        return read_key(settings.key.get_secret_value())
+    return None if settings.key_file is None else read_key(settings.key_file.read_text())
 
 
 def agent(
@@ -46,6 +59,8 @@ def agent(
         heartbeat=settings.agents.heartbeat,
         grace=settings.agents.grace,
         is_backup=backup,
+        key=key_of(settings.agents),
+        compresses=settings.agents.compress,
     )
     running = address.read(settings.state_dir)
     url = settings.amqp.url or (running.amqp_url if running else None)

@@ -9,6 +9,7 @@ import typer
 
 from infra.cli import (
     agent,
+    agent_key,
     agents,
     audit,
     chaos,
@@ -62,6 +63,7 @@ app.add_typer(chaos.app, name="chaos")
 app.add_typer(db.app, name="db")
 app.add_typer(user.app, name="user")
 app.add_typer(config.app, name="config")
+app.add_typer(agent_key.app, name="agent-key")
 app.add_typer(rabbitmq.app, name="rabbitmq")
 app.command()(serve.serve)
 app.command()(agent.agent)

@@ -38,6 +38,7 @@ from bus.recorder import Recorder
 from bus.redriver import Redriver
 from bus.relay import Relay
 from bus.replanning import Replanner
+from bus.signatures import Signatures
 from bus.subscriber_queues import QueueCarrier
 from bus.timekeeper import Timekeeper
 from bus.together import end_if_told, run_together
@@ -51,6 +52,7 @@ from infra.audit.checkpoints import CheckpointFile
 from infra.audit.sealing import Sealer
 from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Settings
+from infra.store.agent_keys import AgentKeyTable
 from infra.store.attempts import OpenAttempts
 from infra.store.breakers import BreakerRegistry
 from infra.store.dead_letters import DeadLetterTable
@@ -196,7 +198,11 @@ async def _coordinate(ready: _Ready) -> None:
         timekeeper = Timekeeper(open_attempts, recorder, SystemClock())
         redrives = RedriveTable(pool)
         gate = Gate(
-            store, recorder, SystemClock(), requires_user=settings.amqp.senders == "require"
+            store,
+            recorder,
+            SystemClock(),
+            requires_user=settings.amqp.senders == "require",
+            signatures=_signatures(settings, pool),
         )
         inbox = Inbox(
             Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything, rank=_now()),
@@ -243,6 +249,7 @@ async def _coordinate(ready: _Ready) -> None:
         async def react(events: Sequence[Recorded[Event]]) -> None:
             breakers.note(events)
             gate.note(events)
+            await gate.revoke(events)
             await reactions(events)
             await replanner(events)
 
@@ -281,6 +288,14 @@ async def _coordinate(ready: _Ready) -> None:
         )
         with ready.ears.listening(*hearers, echo=hear_itself):
             await run_together(*(loop.run() for loop in loops))
+
+
+def _signatures(settings: Settings, pool: AsyncConnectionPool) -> Signatures | None:
+    strictness = settings.amqp.signatures
+    if strictness == "off":
+        return None
+    keys = AgentKeyTable(pool, settings.amqp.secret())
+    return Signatures(keys, SystemClock(), strictness=strictness)
 
 
 def _now() -> int:

@@ -3,6 +3,7 @@
 import gzip
 import random
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -136,12 +137,12 @@ def drop(choose: random.Random, made: Fuzzed) -> None:
 
 def replace_(choose: random.Random, made: Fuzzed) -> None:
     if found := _some(choose, made):
-        found[0][found[1]] = choose.choice(_STRANGE)
+        found[0][found[1]] = deepcopy(choose.choice(_STRANGE))
 
 
 def add(choose: random.Random, made: Fuzzed) -> None:
     choose.choice(_objects(made.said))[choose.choice(["x", "type", "role", "extra", ""])] = (
-        choose.choice(_STRANGE)
+        deepcopy(choose.choice(_STRANGE))
     )
 
 
@@ -149,7 +150,7 @@ def swap(choose: random.Random, made: Fuzzed) -> None:
     """Put what stands in one place into another."""
     one, other = _some(choose, made), _some(choose, made)
     if one and other and not isinstance(one[0][one[1]], dict):
-        other[0][other[1]] = one[0][one[1]]
+        other[0][other[1]] = deepcopy(one[0][one[1]])
 
 
 def flip(choose: random.Random, made: Fuzzed) -> None:

@@ -13,6 +13,7 @@ from bus.gate import Gate
 from bus.inbox import Inbox
 from bus.messages import Delivery, Message, Outcome
 from bus.properties import Properties
+from bus.signatures import Signatures
 from bus.together import end
 from bus.topology import REPORTS
 from tests.support.memory_store import MemoryStore
@@ -70,6 +71,7 @@ class World:
     letters: Letters = field(default_factory=Letters)
     clock: SteppedClock = field(default_factory=SteppedClock)
     requires_user: bool = False
+    signatures: Signatures | None = None
     accepted: int = 0
     """How many reports were recorded, or need not be."""
 
@@ -78,7 +80,13 @@ class World:
         before = len(self.letters.sent)
         arrived = Arrived(groups)
         async with recording(self.store, clock=self.clock) as recorder:
-            gate = Gate(self.store, recorder, self.clock, requires_user=self.requires_user)
+            gate = Gate(
+                self.store,
+                recorder,
+                self.clock,
+                requires_user=self.requires_user,
+                signatures=self.signatures,
+            )
             letters = DeadLetters(cast("Any", self.letters), self.clock)
             inbox = Inbox(cast("Consumer", arrived), recorder, letters, gate=gate)
             running = asyncio.create_task(inbox.run())

@@ -5,11 +5,13 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
 import pytest
 import pytest_asyncio
+from psycopg_pool import AsyncConnectionPool
 
 from agents.agent import Agent
 from infra.rabbitmq.definitions import (
@@ -20,9 +22,11 @@ from infra.rabbitmq.definitions import (
     written,
 )
 from infra.rabbitmq.rights import user_of
+from infra.store.agent_keys import AgentKeyTable
 from tests.agents.carrying import PLANNERS, WORKERS
+from tests.agents.kit.running import Running
 from tests.support.brokers import RabbitMQ, call
-from tests.support.planning import enter, post
+from tests.support.planning import post
 from tests.system.checker import require
 from tests.system.processes import CORE, ROOT, Stack, running
 
@@ -30,6 +34,12 @@ pytestmark = [pytest.mark.system, pytest.mark.node, pytest.mark.timeout(240)]
 
 BRAKE = json.loads((ROOT / "agents" / "goals" / "brake-caliper.json").read_text())
 VHOST = "least"
+SECRET = "a secret of more than thirty-two characters"
+STRICT = {
+    "TASKLOOM_AMQP__SENDERS": "require",
+    "TASKLOOM_AMQP__SIGNATURES": "require",
+    "TASKLOOM_AMQP__SIGNING_SECRET": SECRET,
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +67,30 @@ async def stack(tmp_path: Path, database: str, urls: dict[str, str]) -> AsyncIte
     loop = asyncio.get_running_loop()
     nobody = "amqp://nobody:nothing@127.0.0.1:9/"
     own = {name: urls[name] for name in CORE}
-    context = running(tmp_path, database, nobody, amqp_urls=own)
+    context = running(tmp_path, database, nobody, amqp_urls=own, env=STRICT)
     stack = await loop.run_in_executor(None, context.__enter__)
     yield stack
     await loop.run_in_executor(None, context.__exit__, None, None, None)
 
 
-async def enter_each(agents: AsyncExitStack, kinds: Iterable[Agent], urls: dict[str, str]) -> None:
-    for kind in kinds:
-        await enter(agents, [kind], urls[user_of(kind.role, kind.type)])
+async def enter_each(
+    agents: AsyncExitStack, kinds: Iterable[Agent], urls: dict[str, str], dsn: str
+) -> None:
+    """Run an agent of each kind, as its own user, with its own key, and compressing."""
+    async with AsyncConnectionPool(dsn, min_size=1, open=False) as pool:
+        for kind in kinds:
+            agent_id = f"{kind.role}_{kind.type.lower()}"
+            key = await AgentKeyTable(pool, SECRET.encode()).issue(agent_id, by="test")
+            url = urls[user_of(kind.role, kind.type)]
+            more: dict[str, Any] = {"key": key, "compresses": True}
+            await agents.enter_async_context(Running(kind, url, agent_id=agent_id, **more))
 
 
 async def test_a_goal_is_planned_and_carried_out_with_no_right_too_many(
     stack: Stack, urls: dict[str, str], database: str
 ) -> None:
     async with AsyncExitStack() as agents:
-        await enter_each(agents, [*PLANNERS.values(), *WORKERS.values()], urls)
+        await enter_each(agents, [*PLANNERS.values(), *WORKERS.values()], urls, database)
         plan_id = await post(stack.api_url, BRAKE["goal"], auto_execute=True)
         await asyncio.to_thread(stack.until_completed, plan_id, seconds=120)
         letters = await asyncio.to_thread(stack.taskloom, "dlq", "list", "--json")

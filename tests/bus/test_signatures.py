@@ -6,14 +6,17 @@ from datetime import timedelta
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from agents.kit.identity import Identity
+from agents.kit.reporter import Reporter
 from bus.gate import Gate
 from bus.heard import Heard, hear
-from bus.messages import Delivery
+from bus.messages import Delivery, Message
+from bus.properties import Properties
 from bus.recorder import Recorder
 from bus.refusals import IdentityMismatch
 from bus.signatures import BELIEVED, Signatures, Strictness
 from bus.signing import KEY_ID, SIGNATURE, BadKey, SigningKey, canonical, key_of, read_key, sign
-from domain.agent import AgentDeregistered, agent_stream
+from domain.agent import AgentDeregistered, AgentRegistered, agent_stream
 from infra.store.agent_keys import AgentKeyTable
 from tests.support.inboxes import World, delivery, hello
 from tests.support.recorders import recording
@@ -155,3 +158,45 @@ def test_other_languages_sign_the_same() -> None:
     )
     key = SigningKey(key_id="key_1", secret=bytes(range(32)))
     assert sign(key, lines) == SIGNED
+
+
+async def nothing() -> None:
+    """Restore nothing: nobody has taken anything away."""
+
+
+async def test_what_our_own_agents_sign_and_compress_is_heard(keys: AgentKeyTable) -> None:
+    told = world(keys)
+    key = await keys.issue("ann", by="test")
+    identity = Identity(agent_id="ann", agent_type="CAD", role="execution")
+    reporter = Reporter(
+        told.letters, identity, restore=nothing, clock=told.clock, key=key, compresses=True
+    )
+    registered = AgentRegistered(
+        agent_id="ann",
+        agent_type="CAD",
+        instance="1",
+        encodings=("gzip",),
+        metadata={str(number): f"some text {number * 7919}" for number in range(400)},
+    )
+    plain = AgentRegistered(agent_id="ann", agent_type="CAD", instance="1", encodings=("gzip",))
+    first = reporter.report(plain, origin="1")
+    large = reporter.report(registered, origin="2")
+    assert (first.content_encoding, large.content_encoding) == (None, "gzip")
+    assert await told.hear([as_delivered(first)], [as_delivered(large)]) == []
+    assert told.types == ["agent.registered"] * 2
+
+
+def as_delivered(message: Message) -> Delivery:
+    return Delivery(
+        body=message.body,
+        tag=1,
+        exchange=message.exchange,
+        key=message.key,
+        is_redelivered=False,
+        properties=Properties(
+            content_type=message.content_type,
+            message_id=message.message_id,
+            content_encoding=message.content_encoding,
+            headers=message.headers,
+        ),
+    )

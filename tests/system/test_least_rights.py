@@ -91,7 +91,7 @@ async def test_a_goal_is_planned_and_carried_out_with_no_right_too_many(
 ) -> None:
     async with AsyncExitStack() as agents:
         await enter_each(agents, [*PLANNERS.values(), *WORKERS.values()], urls, database)
-        plan_id = await post(stack.api_url, BRAKE["goal"], auto_execute=True)
+        plan_id = await post(stack, BRAKE["goal"], auto_execute=True)
         await asyncio.to_thread(stack.until_completed, plan_id, seconds=120)
         letters = await asyncio.to_thread(stack.taskloom, "dlq", "list", "--json")
     assert orjson.loads(letters) == []

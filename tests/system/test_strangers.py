@@ -1,19 +1,23 @@
 """Others on the bus: one who does everything right in his own words, one who does nothing right."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import orjson
 import pika
 import pytest
 
 from infra.chaos.letters import goal, letter, malformed
+from tests.support.services import Servers
 from tests.system.checker import require
 from tests.system.malformed import send
 from tests.system.processes import ROOT, Stack, running
@@ -34,6 +38,79 @@ def example() -> str:
     found = re.search(r"```python\n(# stranger\.py.*?)```", text, flags=re.DOTALL)
     assert found is not None
     return found[1]
+
+
+def block(language: str, first: str) -> str:
+    """Return a block of code of the page on the bus, by how it begins."""
+    text = (ROOT / "bus" / "README.md").read_text()
+    found = re.search(rf"```{language}\n({re.escape(first)}.*?)```", text, flags=re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_a_stranger_in_node_does_the_same(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "stranger.mjs"
+    script.write_text(block("javascript", "// stranger.mjs"))
+    node, npm = shutil.which("node"), shutil.which("npm")
+    installed = npm is not None and subprocess.run(
+        [npm, "install", "--no-audit", "--no-fund", "amqplib@0.10"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=90,
+    )
+    if not node or not installed or installed.returncode:
+        with capsys.disabled():
+            print("\nNOT RUN: the example in Node needs node, npm and its registry")
+        if node:
+            subprocess.run([node, "--check", script], check=True, capture_output=True)
+        return
+    done = subprocess.run(
+        [node, script, stack.amqp_url], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr + stack.words()
+    outcome, plan_id = done.stdout.split()
+    assert outcome == "plan.completed"
+    stack.until_completed(plan_id)
+    require(stack.dsn)
+
+
+def test_a_shell_is_enough_to_submit_a_goal(
+    stack: Stack, servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "say.sh"
+    script.write_text(block("bash", "# say.sh"))
+    management = servers.rabbitmq.management_url
+    lacking = [name for name in ("bash", "curl", "rabbitmqadmin") if not shutil.which(name)]
+    if lacking or management is None:
+        with capsys.disabled():
+            what = ", ".join(lacking) or "a management API"
+            print(f"\nNOT RUN: the example for a shell needs {what}")
+        if "bash" not in lacking:
+            subprocess.run(["bash", "-n", script], check=True)
+        return
+    place, vhost = urlsplit(management), urlsplit(stack.amqp_url).path.removeprefix("/")
+    env = {
+        "MANAGEMENT": management.rstrip("/"),
+        "VHOST": vhost,
+        "HOST": place.hostname or "",
+        "PORT": str(place.port),
+        "NAME": place.username or "",
+        "PASSWORD": place.password or "",
+        "NAME_OF_VHOST": unquote(vhost),
+    }
+    stack.until(lambda: "leads" in stack.words("coordinator"), "the queue of reports is there")
+    done = subprocess.run(
+        ["bash", script], env=os.environ | env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"routed":true' in done.stdout
+    for plan_id in ("plan_curl-1", "plan_admin-1"):
+        stack.until(
+            lambda plan_id=plan_id: bool(stack.count("plan.created", stream=plan_id)),  # type: ignore[misc] # bound now
+            f"{plan_id} is recorded",
+        )
 
 
 def test_the_example_of_a_stranger_imports_nothing_of_ours() -> None:

@@ -209,8 +209,10 @@ class Gate:
                     f"the content_encoding is {heard.encoding!r}, but its sender did not say so"
                     " in its registration"
                 )
-        if user.kind and isinstance(report.body, AgentRegistered):
-            self._remember(self._agents, report.body.agent_id, report.body)
+        if isinstance(body := report.body, AgentRegistered):
+            known = await self._agent(body.agent_id)
+            if known is None or (known.role, known.agent_type) == (body.role, body.agent_type):
+                self._remember(self._agents, body.agent_id, body)  # its next report comes soon
 
     async def _check_kind(
         self, report: Report[AnyReport], user: User, agent_id: str | None

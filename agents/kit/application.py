@@ -223,7 +223,6 @@ class _Duty:
             restore=restore,
             clock=self._clock,
             key=options.key,
-            compresses=options.compresses,
         )
         dependencies = Dependencies(self._agent.fuses, clock=self._clock)
         self._carrier = Carrier(
@@ -350,6 +349,7 @@ class _Duty:
         origin = f"{self._identity.agent_id}/{self._registrations}"
         await self._reporter.insist(self._reporter.report(registered, origin=origin))
         self._is_registered = True
+        self._reporter.compresses = self._options.compresses
 
     async def _say_goodbye(self) -> None:
         assert self._reporter is not None  # noqa: S101 # begin comes before

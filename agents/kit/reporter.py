@@ -57,11 +57,12 @@ class Reporter:
         restore: Restore,
         clock: Clock,
         key: SigningKey | None = None,
-        compresses: bool = False,
     ) -> None:
-        """Take where to say it; ``key`` signs every report, and large ones may go compressed."""
+        """Take where to say it; ``key`` signs every report."""
         self._key = key
-        self._compresses = compresses
+        self.compresses = False
+        """Whether large reports go as gzip: only after a registration has said so."""
+
         self._sender = sender
         self._identity = identity
         self._restore = restore
@@ -85,7 +86,7 @@ class Reporter:
             traceparent=because.traceparent if because else None,
         )
         sent, encoding = encode_report(report), None
-        if self._compresses and len(sent) >= LARGE and (packed := deflate(sent)) is not None:
+        if self.compresses and len(sent) >= LARGE and (packed := deflate(sent)) is not None:
             sent, encoding = packed, "gzip"
         return Message(
             exchange=REPORTS,

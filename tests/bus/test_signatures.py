@@ -168,9 +168,8 @@ async def test_what_our_own_agents_sign_and_compress_is_heard(keys: AgentKeyTabl
     told = world(keys)
     key = await keys.issue("ann", by="test")
     identity = Identity(agent_id="ann", agent_type="CAD", role="execution")
-    reporter = Reporter(
-        told.letters, identity, restore=nothing, clock=told.clock, key=key, compresses=True
-    )
+    reporter = Reporter(told.letters, identity, restore=nothing, clock=told.clock, key=key)
+    reporter.compresses = True
     registered = AgentRegistered(
         agent_id="ann",
         agent_type="CAD",

@@ -23,6 +23,9 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 REWRITTEN: Final = (
     "keys.data_keys",
+    "identity.users",
+    "identity.keys",
+    "subscriptions",
     "snapshots",
     "dead_letters",
     "dead_letter_history",
@@ -33,6 +36,14 @@ REWRITTEN: Final = (
 """Tables whose files may still hold what was deleted; the statistics hold the values seen most."""
 
 LETTERS: Final = ("dead_letter_history", "dead_letters")
+
+_ACCOUNT: Final = (
+    "delete from subscriptions where owner = any(%s)",
+    "delete from idempotency_keys where caller = any(%s)",
+    "delete from identity.keys where owner = any(%s) or subject = any(%s)",
+    "delete from identity.users where user_id = any(%s)",
+)
+"""What opens doors for somebody, and the names they go by; their sessions go with them."""
 
 _TRIGGERS_OFF: Final = sql.SQL("alter table {} disable trigger user")
 _TRIGGERS_ON: Final = sql.SQL("alter table {} enable trigger user")
@@ -164,13 +175,16 @@ async def _delete_key(
 
 
 async def _delete_copies(connection: Connection, subject: str, streams: Sequence[str]) -> int:
-    """Delete snapshots and dead letters, and return how many letters."""
+    """Delete the account, snapshots and dead letters, and return how many letters."""
     async with connection.transaction():
         await connection.execute("set local idle_in_transaction_session_timeout = 0")
         await connection.execute(
             "delete from snapshots where originator_id = any(%s)", [list(streams)]
         )
         await connection.execute("delete from views.failures")
+        whom = [subject, subject.removeprefix("users/")]
+        for statement in _ACCOUNT:
+            await connection.execute(statement, [whom] * statement.count("%s"))
         await connection.execute("delete from parked where stream = any(%s)", [list(streams)])
         cursor = await connection.execute(_LETTERS, [[subject, *streams]])
         letters = [int(number) for (number,) in await cursor.fetchall()]

@@ -193,6 +193,11 @@ async def test_canaries_in_every_personal_field_are_found_nowhere(
         letters = DeadLetterTable(pool)
         await letters.keep([a_letter(plan, canary(owner)) for plan, owner in owners.items()])
         with psycopg.connect(house.dsn, autocommit=True) as connection:
+            connection.execute(
+                "insert into identity.users (user_id, login, name, password, role, created_at)"
+                " select who, song, song, '!', 'user', now() from unnest(array['ada', 'bob']) who,"
+                " concat('canary-of-', who, '-sings') song"
+            )
             connection.execute("analyze")
             connection.execute("checkpoint")
             wrapped = connection.execute(
@@ -231,6 +236,9 @@ async def test_canaries_in_every_personal_field_are_found_nowhere(
         assert ada not in exported
         assert b"[forgotten]" in exported
         assert bob in exported
+        with psycopg.connect(house.dsn) as connection:
+            left = connection.execute("select user_id from identity.users").fetchall()
+            assert left == [("bob",)]
         with pytest.raises(NobodyKnown):
             await forget(ADA, actor="users/operator", store=store, pool=pool)
     with psycopg.connect(house.dsn, autocommit=True) as connection:

@@ -130,7 +130,14 @@ says agent_id action status result execution_time
 ask 200 DELETE /agents/cad_agent_002
 says agent_id status message
 
-stage "Stage 4: work is enqueued, and the lines tell how long they are"
+stage "Stage 4: messages are published and heard, work is enqueued"
+ask 201 POST /messages/subscribe '{"agent_id": "sim_agent_001", "topics": ["design.#", "task.completed"], "filters": {}}'
+says subscription_id agent_id topics created_at
+subscription=$(field subscription_id)
+ask 202 POST /messages/publish '{"topic": "design.reviewed", "payload": {"drawing": 7, "verdict": "accepted"}, "priority": "normal"}'
+says message_id topic published_at subscribers_notified
+ask 200 DELETE "/messages/subscribe/$subscription"
+says subscription_id status
 ask 202 POST /queue/enqueue '{"task_id": "task_015", "agent_type": "NOOP", "action": "noop", "priority": "high", "payload": {"note": "nothing to do"}}'
 says queue_id task_id position estimated_wait
 ask 200 GET /queue/status

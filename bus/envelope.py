@@ -26,6 +26,7 @@ from bus.refusals import (
 )
 from bus.strict_json import MAX_BYTES, loads_strict
 from bus.tolerance import validate_tolerantly
+from bus.versions import CURRENT, understood, up_to_date
 from domain.deciders import stream_of
 from domain.policies import AnyReport
 from domain.recorded import Recorded, Report
@@ -37,7 +38,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 SYSTEM = "taskloom"
 """Actors that begin with it are the system's own; nobody can take them over the bus."""
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = CURRENT
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _LONGEST_ATTRIBUTE = 512
 _OPTIONS = orjson.OPT_UTC_Z
@@ -117,7 +118,7 @@ def decode_report(raw: bytes, registry: Mapping[str, type[E]]) -> Report[E]:
     report_id = _text(envelope, "id")
     actor = _text(envelope, "source").removeprefix("/")
     said_at = _time(envelope)
-    body = _validated(envelope, model, is_strict=True)
+    body = _validated(_up_to_date(envelope), model, is_strict=True)
     _refuse_impersonation(actor, body)
     stream = stream_of(cast("AnyReport", body))
     subject = _optional_text(envelope, "subject")
@@ -187,7 +188,7 @@ def _model(envelope: dict[str, JsonValue], registry: Mapping[str, type[E]]) -> t
     if model is None:
         raise UnknownType(f"nothing of the type {_shown(name)} can be said here")
     version = envelope.get("schemaversion", _SCHEMA_VERSION)
-    if version != _SCHEMA_VERSION or isinstance(version, bool):
+    if not understood(name, version):
         raise UnknownSchemaVersion(
             f"version {_shown(version)} of {name} is unknown here; {_SCHEMA_VERSION} is understood"
         )
@@ -209,6 +210,13 @@ def _validated(envelope: dict[str, JsonValue], model: type[E], *, is_strict: boo
         first = error.errors(include_url=False, include_input=False)[0]
         pointer = "".join(f"/{_escaped(part)}" for part in first["loc"])
         raise BadSchema(f"/data{pointer}: {first['msg']}") from error
+
+
+def _up_to_date(envelope: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    version, data = envelope.get("schemaversion", _SCHEMA_VERSION), envelope.get("data")
+    if version == _SCHEMA_VERSION or not isinstance(version, int) or not isinstance(data, dict):
+        return envelope
+    return envelope | {"data": up_to_date(_text(envelope, "type"), version, data)}
 
 
 def _refuse_impersonation(actor: str, body: Value) -> None:

@@ -4,7 +4,7 @@ Which fields are personal their models say, with the marker ``Personal``. What i
 them is an event of its own, that reads ``[forgotten]`` in their place.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
@@ -48,22 +48,25 @@ def put_back(event: dict[str, Any], taken: Mapping[str, JsonValue]) -> None:
 
 def _take(holder: Any, path: Path, way: str, taken: dict[str, JsonValue]) -> None:
     step, rest = path[0], path[1:]
-    if step == EACH:
-        names = range(len(holder)) if isinstance(holder, list) else list(holder)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # of JSON
-    else:
-        names = [step]
-    for name in names:
-        if isinstance(holder, dict) and name not in holder:
-            continue
-        value = holder[name]
-        if not value or isinstance(value, int | float):
+    for name in _names(holder, step):
+        value: Any = holder[name]
+        if not value or type(value) in (bool, int, float):
             continue  # nothing is there, or nothing that tells of anybody
         place = f"{way}{name}" if name is step else f"{way}{_quoted(str(name))}"
         if rest:
             _take(value, rest, f"{place}/", taken)
         else:
             taken[place] = value
-            holder[name] = FORGOTTEN if isinstance(value, str) else type(value)()
+            holder[name] = FORGOTTEN if type(value) is str else type(value)()
+
+
+def _names(holder: Any, step: str) -> Iterable[Any]:
+    """Return the members that a step leads to."""
+    if step == EACH:
+        is_list = isinstance(holder, list)
+        count: int = len(holder)  # pyright: ignore[reportUnknownArgumentType] # of JSON
+        return range(count) if is_list else list(holder)
+    return (step,) if step in holder else ()
 
 
 def _quoted(name: str) -> str:

@@ -10,7 +10,7 @@ import orjson
 
 from domain.errors import Refused
 from infra.audit.hashing import Seal, StoredRow
-from infra.audit.verifying import Progress, Source
+from infra.audit.verifying import Progress, Source, silent
 
 _BYTES: Final = ("positions", "hashes", "previous", "hash")
 
@@ -21,7 +21,7 @@ class BadDossier(Refused):
     code = "bad-dossier"
 
 
-def write(file: Path, source: Source, *, progress: Progress = lambda *_: None) -> int:
+def write(file: Path, source: Source, *, progress: Progress = silent) -> int:
     """Write every seal and the events that it seals, a line each; return how many events."""
     read, position = 0, -(2**63)
     with file.open("wb") as out:

@@ -20,6 +20,11 @@ Progress = Callable[[int, int], None]
 """Is told the position that was reached, and how many events were read."""
 
 
+def silent(position: int, read: int) -> None:
+    """Tell nobody."""
+    del position, read
+
+
 class Source(Protocol):
     """Where the log and its seals are read from."""
 
@@ -57,7 +62,7 @@ def verify(
     source: Source,
     *,
     statements: Statements | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> Finding:
     """Read the whole log, and return how far it is sealed and where it is not what it was."""
     found, statements = _Found(), statements or Statements()

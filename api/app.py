@@ -78,8 +78,8 @@ def create_app(deps: Deps) -> FastAPI:
             " reflects; ask with `min_position` to read your own writes."
         ),
         version=deps.version,
-        openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=f"{PREFIX}/docs",
+        openapi_url=f"{PREFIX}/openapi.json" if deps.docs else None,
+        docs_url=f"{PREFIX}/docs" if deps.docs else None,
         redoc_url=None,
         responses=PROBLEMS,
     )

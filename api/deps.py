@@ -102,6 +102,9 @@ class Deps:
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often one may ask, by role and for ``nobody``: ``100/minute``, or ``unlimited``."""
 
+    docs: bool = True
+    """Whether the API describes itself to whoever asks."""
+
     origins: Sequence[str] = ()
     """Web pages of which origins may ask."""
 

@@ -132,6 +132,15 @@ class Http(_Part):
     port: int = Field(default=8000, ge=0, le=65_535)
     """The port it binds; 0 takes a free one."""
 
+    certificate: Path | None = None
+    """The certificate (PEM, with its chain) to serve TLS with; empty serves plain HTTP."""
+
+    private_key: Path | None = None
+    """The key of the certificate, in PEM."""
+
+    docs: bool = True
+    """Whether ``/api/v1/docs`` and the description of the API are served."""
+
     rates: Rates = Rates()
     """How often one may ask, by role; each process counts for itself."""
 

@@ -58,4 +58,5 @@ def api_url(settings: Settings, given: str | None) -> str:
     running = address.read(settings.state_dir)
     if running is not None:
         return running.api_url
-    return f"http://{settings.http.host}:{settings.http.port}"
+    scheme = "http" if settings.http.certificate is None else "https"
+    return f"{scheme}://{settings.http.host}:{settings.http.port}"

@@ -96,6 +96,7 @@ async def run(settings: Settings) -> None:
             keys=AskedKeys(pool, patience=CONNECT),
             rates=settings.http.rates.model_dump(),
             origins=settings.http.origins,
+            docs=settings.http.docs,
             probes={
                 "message_bus": _bus_probe(connecting),
                 "agent_coordinator": _lead_probe(store),
@@ -131,6 +132,8 @@ def served(app: FastAPI, http: Http) -> uvicorn.Config:
         host=http.host,
         port=http.port,
         http=Bounded,
+        ssl_certfile=http.certificate,
+        ssl_keyfile=http.private_key,
         ws="websockets-sansio",
         ws_max_size=64 * 1024,
         ws_per_message_deflate=False,  # it costs memory and time for each reader

@@ -119,6 +119,7 @@ async def with_stack(
         if not port or not is_free(port, settings.http.host):
             port = free_port()
         env |= {"TASKLOOM_DB__DSN": dsn, "TASKLOOM_HTTP__PORT": str(port)}
+        scheme = "http" if settings.http.certificate is None else "https"
         told("starting the processes")
         await supervisor.start(*(_serve(part, env) for part in share.core))
         if share.agents:
@@ -130,7 +131,7 @@ async def with_stack(
             address=Address(
                 dsn=dsn,
                 amqp_url=amqp_url,
-                api_url=f"http://{settings.http.host}:{port}",
+                api_url=f"{scheme}://{settings.http.host}:{port}",
                 token=token,
                 is_private_database=settings.db.dsn is None,
                 is_embedded_broker=settings.amqp.url is None,

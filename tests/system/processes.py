@@ -153,16 +153,6 @@ class Stack:
         with urllib.request.urlopen(question, timeout=30) as answer:
             return orjson.loads(answer.read())
 
-    def tell(self, path: str, body: Mapping[str, object]) -> Any:
-        """Return what the API answers to a command."""
-        command = urllib.request.Request(
-            f"{self.api_url}/api/v1{path}",
-            data=orjson.dumps(body),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(command, timeout=30) as answer:
-            return orjson.loads(answer.read())
-
     def submit(
         self,
         tasks: Sequence[Mapping[str, object]],

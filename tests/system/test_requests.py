@@ -42,7 +42,7 @@ def test_an_agent_answers_until_it_is_dismissed(
         stack.until(lambda: "agent.dismissed" in stack.words(PLANNER), "it has heard of it")
         stack.until(lambda: "agent.stops" in stack.words(PLANNER), "it takes no more")
 
-        item = stack.tell(
+        item = stack.ask(
             "/queue/enqueue", {"task_id": "t1", "agent_type": "NOOP", "action": "noop"}
         )
         stack.until(

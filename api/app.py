@@ -1,8 +1,11 @@
 """The API as one ASGI app, made of ports: no settings, no servers, no global state."""
 
-from fastapi import APIRouter, FastAPI
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.responses import JSONResponse
 
 from api import (
     agents,
@@ -36,6 +39,7 @@ from api import (
 from api.access import Undeclared, undeclared
 from api.bodies import StrictBodies
 from api.deps import Deps
+from api.description import describe, operation_id
 from api.headers import SaneHeads
 from api.idempotency import Idempotency
 from api.live import routes as live
@@ -45,6 +49,7 @@ from api.rates import RateLimits
 from api.reading import POSITION, VERSION
 from api.requests import REQUEST_ID, NamedRequests
 from api.tags import Tags
+from bus.asyncapi import document
 
 PREFIX = "/api/v1"
 LEAST_COMPRESSED = 1024
@@ -69,6 +74,20 @@ _TOLD = (
 
 def create_app(deps: Deps) -> FastAPI:
     """Return the app that answers from views and records what it is told."""
+    app = _with_routes(deps.version, is_shown=deps.docs)
+    app.state.deps = deps
+    app.state.owners = Owners()
+    answer_problems(app)
+    _surround(app, deps)
+    return app
+
+
+def described(version: str) -> dict[str, Any]:
+    """Return the description of the API, which needs nothing behind it."""
+    return _with_routes(version, is_shown=True).openapi()
+
+
+def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
     app = FastAPI(
         title="Taskloom",
         description=(
@@ -77,14 +96,13 @@ def create_app(deps: Deps) -> FastAPI:
             " with a stable `code`. The header `Taskloom-Position` tells which event an answer"
             " reflects; ask with `min_position` to read your own writes."
         ),
-        version=deps.version,
-        openapi_url=f"{PREFIX}/openapi.json" if deps.docs else None,
-        docs_url=f"{PREFIX}/docs" if deps.docs else None,
+        version=version,
+        openapi_url=f"{PREFIX}/openapi.json" if is_shown else None,
+        docs_url=f"{PREFIX}/docs" if is_shown else None,
         redoc_url=None,
         responses=PROBLEMS,
+        generate_unique_id_function=operation_id,
     )
-    app.state.deps = deps
-    app.state.owners = Owners()
     api = APIRouter(prefix=PREFIX)
     for part in (
         plans,
@@ -125,9 +143,15 @@ def create_app(deps: Deps) -> FastAPI:
     for prefix in ("", PREFIX):
         app.include_router(live.sockets, prefix=prefix)
         app.include_router(subscriptions.sockets, prefix=prefix)
-    answer_problems(app)
-    _surround(app, deps)
+    describe(app)
+    if is_shown:
+        app.add_route(f"{PREFIX}/asyncapi.json", _show_asyncapi, include_in_schema=False)
     return app
+
+
+async def _show_asyncapi(request: Request) -> Response:
+    """Show the description of the bus, beside that of the API."""
+    return JSONResponse(document(request.app.version))
 
 
 def _surround(app: FastAPI, deps: Deps) -> None:

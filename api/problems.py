@@ -53,7 +53,7 @@ RETRY_AFTER = 1
 
 
 _TEXT = {"type": "string"}
-_PROBLEM = {
+PROBLEM = {
     "title": "Problem",
     "type": "object",
     "required": ["type", "title", "status", "code", "detail"],
@@ -77,7 +77,7 @@ _PROBLEM = {
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": description,
-        "content": {CONTENT_TYPE: {"schema": _PROBLEM}},
+        "content": {CONTENT_TYPE: {"schema": PROBLEM}},
     }
     for status, description in (
         ("4XX", "It was refused; `code` says why."),

@@ -29,6 +29,7 @@ from infra.cli import (
     replay,
     run,
     schedule,
+    schema,
     serve,
     up,
     user,
@@ -51,6 +52,7 @@ app.command()(run.run)
 app.add_typer(plan.app, name="plan")
 app.add_typer(execution.app, name="execution")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(schema.app, name="schema")
 app.command()(replay.replay)
 app.add_typer(events.app, name="events")
 app.add_typer(projection.app, name="projection")

@@ -43,7 +43,7 @@ CHECKS: Final = (
 )
 ALSO_IDS: Final = {
     (f"POST {PREFIX}/{path}", check)
-    for path in ("plans/create", "executions/start", "agents/register")
+    for path in ("plans/create", "executions/start", "agents/register", "queue/enqueue")
     for check in ("unsupported_method", "allow_header_conformance")
 }
 """What a GET of these asks for is the plan named ``create``, and so on."""
@@ -79,7 +79,8 @@ async def ask(url: str, role: str, arguments: argparse.Namespace) -> Found:
         "--phases", arguments.phases, "--mode", "all", "--max-examples", str(arguments.examples),
         "--seed", str(arguments.seed), "--checks", ",".join(CHECKS), "--continue-on-failure",
         "--suppress-health-check", "all", "--header", f"X-Role: {role}", "--no-color",
-        "--warnings", "off", "--request-timeout", "60", "--report", "ndjson",
+        "--exclude-operation-id-regex", "^stream_", "--warnings", "off", "--request-timeout",
+        "60", "--report", "ndjson",
         "--report-ndjson-path", str(report), *arguments.more,
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(

@@ -1,0 +1,120 @@
+"""The description of the API, OpenAPI 3.1: what FastAPI knows of the routes, and what it does not.
+
+Names of operations are those of their functions: who generates a client relies on them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from api.access import OPEN
+from api.examples import BODIES, PATHS
+from api.problems import CONTENT_TYPE, PROBLEM
+
+TAGS: Final = {
+    "plans": "Goals, and the graphs that planners make of them.",
+    "executions": "Plans that are carried out: how far they are, and how to steer them.",
+    "agents": "Who works, how each one is, and how they come and go.",
+    "dead letters": "Messages that nobody could accept, and what becomes of them.",
+    "events": "The record itself.",
+}
+_SCHEMES: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token of `POST /api/v1/auth/login`, or that of an agent.",
+    },
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "A key of `POST /api/v1/keys`.",
+    },
+}
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return how generated clients name an operation."""
+    return route.name
+
+
+def describe(app: FastAPI) -> None:
+    """Let an app describe itself in full."""
+    made: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not made:
+            made.update(_described(app))
+        return made
+
+    app.openapi = openapi  # type: ignore[method-assign] # as FastAPI documents it
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version=app.openapi_version,
+        description=app.description,
+        routes=app.routes,
+    )
+    schema["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    schema["servers"] = [{"url": "/", "description": "Where this description comes from."}]
+    schema["security"] = [{name: []} for name in _SCHEMES]
+    components = schema.setdefault("components", {})
+    components["securitySchemes"] = _SCHEMES
+    components.setdefault("schemas", {})["Problem"] = PROBLEM
+    used: set[str] = set()
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            used.update(operation.get("tags", ()))
+            _complete(path, operation)
+    schema["tags"] = [
+        {"name": tag, "description": TAGS.get(tag, f"About {tag}.")} for tag in sorted(used)
+    ]
+    _plain(schema)
+    return schema
+
+
+def _plain(schema: Any) -> None:
+    """Say what linters and generators of clients look for: they know arrays, and one duration.
+
+    A duration may be written as people do, and a tuple is an array of known length.
+    """
+    if isinstance(schema, dict):
+        known = cast("dict[str, Any]", schema)
+        if "prefixItems" in known:
+            known.setdefault("items", {})
+        if known.get("format") == "duration":
+            del known["format"]
+            known.setdefault("description", "As people write it, `2 days`, or as ISO 8601, `P2D`.")
+        for each in known.values():
+            _plain(each)
+    elif isinstance(schema, list):
+        for each in cast("Any", schema):
+            _plain(each)
+
+
+def _complete(path: str, operation: dict[str, Any]) -> None:
+    name = operation["operationId"]
+    operation.setdefault("tags", ["probes"])
+    operation["summary"] = operation["description"].partition("\n")[0].partition(";")[0].rstrip(".")
+    if path in OPEN:
+        operation["security"] = []
+    for status, answer in operation["responses"].items():
+        content = answer.get("content", {})
+        if CONTENT_TYPE in content:
+            content[CONTENT_TYPE] = {"schema": {"$ref": "#/components/schemas/Problem"}}
+        if status.isdigit() and answer["description"] == "Successful Response":
+            answer["description"] = "It was done."
+    for parameter in operation.get("parameters", ()):
+        known = PATHS.get(parameter["name"])
+        if parameter["in"] == "path" and known is not None:
+            parameter["example"] = known
+            parameter.setdefault("description", f"As in `{known}`.")
+    body = cast("Mapping[str, Any]", operation.get("requestBody", {})).get("content", {})
+    if "application/json" in body and name in BODIES:
+        body["application/json"]["example"] = BODIES[name]

@@ -1,0 +1,121 @@
+"""The description of the API is whole, stable, and its examples are good for something."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api import description
+from api.access import OPEN
+from api.examples import BODIES, PATHS
+from tests.api.conftest import System, app_alone
+from tests.support.broken_promises import broken
+
+RELEASED = Path(description.__file__).with_name("openapi.json")
+"""What the last release has promised; `taskloom schema openapi` writes the next."""
+
+
+def described() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(json.dumps(app_alone().openapi()))
+    return schema
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in described()["paths"].items():
+        for method, operation in methods.items():
+            yield method, path, operation
+
+
+def test_the_description_is_openapi_3_1() -> None:
+    schema = described()
+    assert schema["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(schema).validate()
+    assert set(schema["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+
+
+def test_operations_have_names_of_their_own_and_say_what_they_do() -> None:
+    names = Counter(operation["operationId"] for *_, operation in operations())
+    assert max(names.values()) == 1
+    assert all(re.fullmatch(r"[a-z_]+", name) for name in names)
+    for *_, operation in operations():
+        assert operation["summary"]
+        assert operation["description"]
+        assert operation["tags"]
+
+
+def test_every_body_and_every_path_has_an_example() -> None:
+    with_body = {op["operationId"] for *_, op in operations() if "requestBody" in op}
+    assert with_body == set(BODIES)
+    in_paths = {
+        parameter["name"]
+        for *_, operation in operations()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "path"
+    }
+    assert in_paths <= set(PATHS)
+
+
+def test_refusals_share_one_form() -> None:
+    for *_, operation in operations():
+        content = operation["responses"]["4XX"]["content"]["application/problem+json"]
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+async def test_every_example_is_understood(system: System) -> None:
+    """It may speak of a plan that is not there; what it says is never invalid."""
+    for method, path, operation in operations():
+        name = operation["operationId"]
+        if name not in BODIES:
+            continue
+        url = re.sub(r"{(\w+)}", lambda found: str(PATHS[found[1]]), path)
+        answer = await system.http.request(method, url, json=BODIES[name])
+        assert answer.status_code < 500 or answer.status_code in (503, 504), (name, answer.text)
+        assert answer.status_code not in (400, 415), (name, answer.text)
+        if answer.status_code == 422:
+            assert answer.json()["code"] != "invalid", (name, answer.text)
+
+
+async def test_a_plan_is_made_and_started_by_the_examples(system: System) -> None:
+    made = await system.http.post("/api/v1/plans/create", json=BODIES["create_plan"])
+    assert made.status_code == 201
+    start = BODIES["start_execution"] | {"plan_id": made.json()["plan_id"]}
+    begun = await system.http.post("/api/v1/executions/start", json=start)
+    assert begun.status_code == 201, begun.text
+    agent = await system.http.post("/api/v1/agents/register", json=BODIES["register_agent"])
+    assert agent.status_code == 201, agent.text
+
+
+def test_nothing_is_taken_away_from_those_who_rely_on_it() -> None:
+    assert broken(json.loads(RELEASED.read_text()), described()) == []
+
+
+def test_what_is_taken_away_is_noticed() -> None:
+    old, new = described(), described()
+    del new["paths"]["/api/v1/plans"]
+    schemas = new["components"]["schemas"]
+    del schemas["PlanAnswer"]["properties"]["metrics"]
+    schemas["ExecutionRequest"]["required"] = ["plan_id", "execution_mode"]
+    schemas["Reviewed"]["properties"]["revision"]["type"] = "string"
+    found = "; ".join(broken(old, new))
+    assert "GET /api/v1/plans is gone" in found
+    assert "GET /api/v1/plans/{plan_id} 200.metrics is not told any more" in found
+    assert "POST /api/v1/executions/start body.execution_mode is needed now" in found
+    assert "POST /api/v1/plans/{plan_id}/approve 200.revision is string, not integer" in found
+
+
+async def test_the_description_is_served_as_it_is(front: httpx2.AsyncClient) -> None:
+    served = await front.get("/api/v1/openapi.json")
+    assert served.json() == described()
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "apiKey"])
+def test_what_anybody_may_ask_needs_no_credentials(scheme: str) -> None:
+    assert {scheme: []} in described()["security"]
+    for _, path, operation in operations():
+        assert (operation.get("security") == []) == (path in OPEN)

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 MOST_DENIALS: Final = 100
 """Denials of one actor a minute that are written down; the rest is counted in the log."""
 
+NOBODY: Final = "nobody"
+"""Who acts where nobody knows who it is."""
+
 _MOST_ACTORS = 10_000
 
 

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 
 from api.identity.accounts import Accounts, Key, User
 from api.identity.attempts import Attempts
-from api.identity.auditing import Auditor, address_of
+from api.identity.auditing import NOBODY, Auditor, address_of
 from api.identity.errors import Unauthenticated
 from api.identity.recent import Recent
 from api.identity.secrets import KEY_PREFIX, is_secret, split_key
@@ -97,7 +97,7 @@ class Callers:
                 await self._auditor.note(
                     "identity.forged",
                     "token",
-                    actor=f"addresses/{address or '?'}",
+                    actor=NOBODY,
                     outcome="refused",
                     detail=str(bad),
                     address=address,

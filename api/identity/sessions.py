@@ -7,7 +7,7 @@ from typing import Final
 
 from api.identity.accounts import Accounts, User
 from api.identity.attempts import Attempts
-from api.identity.auditing import Auditor
+from api.identity.auditing import NOBODY, Auditor
 from api.identity.errors import SessionOver, WrongPassword
 from api.identity.passwords import Passwords
 from api.identity.secrets import digest_of, new_secret
@@ -61,10 +61,15 @@ class Sessions:
         user, hashed = found if found is not None and found[0].is_active else (None, None)
         is_right = await self._passwords.verify(hashed, password)
         if user is None or hashed is None or not is_right:
+            # What was typed may be anything, a password as well: it is not written down.
+            whose = found[0].user_id if found else None
             await self._auditor.note(
-                "login", login, actor=f"addresses/{address or '?'}", outcome="refused",
+                "login",
+                whose or "an unknown login",
+                actor=f"users/{whose}" if whose else NOBODY,
+                outcome="refused",
                 address=address,
-            )  # fmt: skip
+            )
             raise WrongPassword
         await self._attempts.succeed(login)
         if self._passwords.is_outdated(hashed):
@@ -95,7 +100,7 @@ class Sessions:
         )
         if turn.user is None or turn.rotation != "rotated":
             if turn.rotation == "reused":
-                actor = f"users/{turn.user.user_id}" if turn.user else "users/?"
+                actor = f"users/{turn.user.user_id}" if turn.user else NOBODY
                 await self._auditor.note(
                     "refresh.reused", turn.session_id, actor=actor, outcome="refused",
                     detail="the session has ended", address=address,

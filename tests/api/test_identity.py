@@ -366,3 +366,17 @@ async def test_secrets_are_kept_as_digests_only(system: System) -> None:
         cursor = await connection.execute("select convert_from(state, 'utf8') from events")
         for (row,) in await cursor.fetchall():
             assert not any(secret in row for secret in secrets)
+
+
+async def test_what_was_typed_as_a_login_is_not_written_down(system: System) -> None:
+    user_id = await add_user(system)
+    for login in ("ada", "my-own-pass-word"):
+        await system.http.post(LOGIN, json={"login": login, "password": "x"})
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    noted = await system.deps.streams.read(f"audit:{day}")
+    refused = [
+        (each.actor, getattr(each.event, "subject"))  # noqa: B009
+        for each in noted
+        if getattr(each.event, "outcome") == "refused"  # noqa: B009
+    ]
+    assert refused == [(f"users/{user_id}", user_id), ("nobody", "an unknown login")]

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+import ssl
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -85,6 +86,7 @@ class WebhookCarrier:
         self._clock = clock
         self._allowed = allowed
         self._resolve = resolve
+        self._trust = ssl.create_default_context()  # to read all certificates takes long
 
     async def bring(self, subscription: Subscription, events: Sequence[Recorded[Event]]) -> int:
         """Post the first of some events, and return how many have been taken.
@@ -120,7 +122,10 @@ class WebhookCarrier:
         except BadWebhook as error:
             raise Gone(str(error)) from error
         # No proxy, no redirect, and no more of the answer than its first line and its head.
-        async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
+        # And no connection that was made for another name of the same address.
+        async with httpx2.AsyncClient(
+            verify=self._trust, trust_env=False, timeout=PATIENCE
+        ) as http:
             request = http.build_request(
                 "POST",
                 address.connect,

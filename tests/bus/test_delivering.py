@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from domain.policies import AnyReport
 from domain.recorded import Report
 from infra.store.store import PostgresStore
 from infra.store.subscriptions import SubscriptionTable
+from tests.support.waiting import until
 
 CLOCK = SystemClock()
 SECRET = new_secret()
@@ -38,6 +39,7 @@ class Receiver:
     answers: Callable[[int], int]
     url: str = ""
     asked: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
+    left: int = 0
 
     @property
     def builds(self) -> Sequence[int]:
@@ -52,12 +54,19 @@ class Receiver:
         self.asked.append((headers, body))
         status = self.answers(len(self.asked))
         if not status:
-            await reader.read()
+            await reader.read()  # nobody is answered before they leave
+            await self._leave(writer)
             return
         where = f"Location: {self.url}elsewhere\r\n" if status == 302 else ""
         writer.write(f"HTTP/1.1 {status} X\r\n{where}Content-Length: 0\r\n\r\n".encode())
         await writer.drain()
+        await self._leave(writer)
+
+    async def _leave(self, writer: asyncio.StreamWriter) -> None:
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        self.left += 1
 
 
 @asynccontextmanager
@@ -67,6 +76,7 @@ async def receiving(answers: Callable[[int], int]) -> AsyncIterator[Receiver]:
     async with server:
         receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook/"
         yield receiver
+        await until(lambda: receiver.left == len(receiver.asked), "everybody has left")
 
 
 @dataclass(slots=True)

@@ -104,6 +104,9 @@ class Inbox:
         self.accepted = 0
         """How many reports were recorded, or need not be."""
 
+        self.again = 0
+        """How many messages came that had come before; they are counted once more above."""
+
         self.refused = 0
         """How many messages have become dead letters."""
 
@@ -112,7 +115,8 @@ class Inbox:
         try:
             await run_together(self._take(), self._answer())
         finally:
-            log.info("inbox.ends", accepted=self.accepted, refused=self.refused)
+            counts = {"accepted": self.accepted, "refused": self.refused, "again": self.again}
+            log.info("inbox.ends", **counts)
 
     async def _take(self) -> None:
         async for group in self._source.groups(self._group):
@@ -120,6 +124,7 @@ class Inbox:
             if not group.deliveries[0].is_redelivered:
                 await self._read(group)
                 continue
+            self.again += len(group.deliveries)
             await self._open.join()
             if self._ledger is None:
                 for place in range(len(group.deliveries)):

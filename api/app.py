@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
@@ -103,7 +103,6 @@ def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
         responses=PROBLEMS,
         generate_unique_id_function=operation_id,
     )
-    api = APIRouter(prefix=PREFIX)
     for part in (
         plans,
         reviews,
@@ -134,8 +133,8 @@ def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
         users,
         keys,
     ):
-        api.include_router(part.router)
-    app.include_router(api)
+        # Not by way of a router of all: each route would be made once more.
+        app.include_router(part.router, prefix=PREFIX)
     app.include_router(pictures.router, include_in_schema=False)  # as DOC0 names them
     app.include_router(status.probes)
     if unguarded := list(undeclared(app)):

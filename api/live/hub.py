@@ -125,6 +125,11 @@ class Hub:
         """Up to where everything has been told to whoever watches."""
         return self._position or 0
 
+    @property
+    def readers(self) -> int:
+        """How many are told."""
+        return self._readers
+
     def is_watched(self, topic: str) -> bool:
         """Say whether anybody wants to hear of something."""
         return topic in self._watchers

@@ -53,6 +53,9 @@ from infra.store.subscriptions import SubscriptionTable
 from infra.store.tickets import TicketTable
 from projections.agent_types import AgentTypes
 
+MOST_UNSENT: Final = 128 * 1024
+"""Bytes that the kernel takes for a peer that has not read what came before; it doubles them."""
+
 ACCEPT_WITHIN: Final = 15.0
 """Seconds within which a peer has to accept what it is sent."""
 
@@ -159,6 +162,9 @@ class Bounded(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have the kernel end the connection when its peer accepts nothing for long."""
         peer: socket.socket | None = transport.get_extra_info("socket")
+        if peer is not None:
+            # The kernel would take four megabytes for each peer that does not read.
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNSENT)
         if peer is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
             milliseconds = round(ACCEPT_WITHIN * 1_000)
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

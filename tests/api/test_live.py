@@ -5,6 +5,8 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from socket import SO_RCVBUF, SOL_SOCKET
+from socket import socket as Socket  # noqa: N812 # as a type, beside those that are read
 from typing import Any
 
 import httpx2
@@ -231,6 +233,52 @@ async def test_a_reader_that_is_too_slow_hears_where_each_task_stands(
     assert stands.pop(None) == "execution.status"
     assert stands.pop("t0") == "task.completed"
     assert stands == {f"t{number}": "task.started" for number in range(1, 8)}
+
+
+async def test_readers_that_never_read_are_cut_and_keep_nothing_from_the_others(
+    system: System, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "PATIENCE", 3.0)
+    run_id = await a_run(system, tasks=40)
+    live = system.deps.live
+    assert live is not None
+    deaf = [_deaf(host, run_id) for _ in range(20)]
+    try:
+        async with connect(f"ws://{host}/ws/executions/{run_id}?after=0") as socket:
+            await until(lambda: live.hub.readers == 21, "everybody is let in")
+            large = {"blob": "x" * 60_000}
+
+            async def work() -> None:
+                for number in range(40):
+                    task = attempt(run_id, f"t{number}")
+                    await system.say(TaskStarted(**task))
+                    await system.say(TaskCompleted(**task, result=large))
+
+            working = asyncio.create_task(work())
+            told = [await heard(socket)]
+            while told[-1].get("status") != "completed":
+                told.append(await heard(socket))
+            await working
+            await until(lambda: live.hub.readers == 1, "those that do not read are cut")
+    finally:
+        for one in deaf:
+            one.close()
+    recorded = [event.position for event in await system.deps.streams.read(run_id)]
+    assert [frame["position"] for frame in told] == recorded
+
+
+def _deaf(host: str, run_id: str) -> Socket:
+    """Ask for live updates, and never read them."""
+    name, _, port = host.partition(":")
+    one = Socket()
+    one.setsockopt(SOL_SOCKET, SO_RCVBUF, 4_096)
+    one.connect((name, int(port)))
+    one.sendall(
+        f"GET /ws/executions/{run_id} HTTP/1.1\r\nHost: {host}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    return one
 
 
 async def test_a_stream_of_events_resumes_after_the_last_id(system: System, host: str) -> None:

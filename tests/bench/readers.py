@@ -82,6 +82,8 @@ async def measure(stack: Stack, chosen: argparse.Namespace) -> float:
         alone = readers.take()
         show("alone", alone)
         dead = [deaf(host, stack.token) for _ in range(chosen.dead)]
+        while not all(is_answered(one) for one in dead):  # noqa: ASYNC110 # they tell nobody
+            await asyncio.sleep(0.2)
         await asyncio.sleep(3)
         readers.take()
         await work(recorder, numbers, chosen.rate, chosen.seconds)
@@ -136,6 +138,14 @@ def deaf(host: str, token: str) -> socket.socket:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
     )
     return one
+
+
+def is_answered(one: socket.socket) -> bool:
+    """Say whether a reader that does not read has been let in."""
+    try:
+        return bool(one.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
 
 
 def at(late: Sequence[float], percent: int) -> float:

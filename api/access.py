@@ -55,8 +55,8 @@ class May:
     """Lets those pass who have a permission, and tells the route who they are."""
 
     def __init__(self, permission: Permission | Action) -> None:
-        self.permission = permission
-        self.action = _OWNED.get(permission)
+        self.permission: Permission | Action = permission
+        self.action: Action | None = _OWNED.get(permission)
 
     async def __call__(self, request: Request, caller: Who) -> Caller:
         """Return the caller.

@@ -44,6 +44,7 @@ from api.headers import SaneHeads
 from api.idempotency import Idempotency
 from api.live import routes as live
 from api.ownership import Owners
+from api.pages import explain
 from api.problems import PROBLEMS, answer_problems
 from api.rates import RateLimits
 from api.reading import POSITION, VERSION
@@ -98,7 +99,7 @@ def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
         ),
         version=version,
         openapi_url=f"{PREFIX}/openapi.json" if is_shown else None,
-        docs_url=f"{PREFIX}/docs" if is_shown else None,
+        docs_url=None,
         redoc_url=None,
         responses=PROBLEMS,
         generate_unique_id_function=operation_id,
@@ -144,6 +145,7 @@ def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
         app.include_router(subscriptions.sockets, prefix=prefix)
     describe(app)
     if is_shown:
+        explain(app, PREFIX)
         app.add_route(f"{PREFIX}/asyncapi.json", _show_asyncapi, include_in_schema=False)
     return app
 

@@ -173,12 +173,12 @@ async def show_execution(
         if past is None:
             started = await read_started(read.connection, execution_id, limit=MOST_CURRENT)
             current = await _current(read, started)
+        else:
+            row, started = await run_then(past, execution_id)
+            current = [_shown_as_current(task) for task in started]
+            now = past.moment if isinstance(past.moment, datetime) else row.updated_at
     if past is None:
         await views.tell_version(execution_id)
-    else:
-        row, started = await run_then(past, execution_id)
-        current = [_shown_as_current(task) for task in started]
-        now = past.moment if isinstance(past.moment, datetime) else row.updated_at
     return ExecutionAnswer(
         execution_id=row.run_id,
         plan_id=row.plan_id,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field, StringConstraints
@@ -141,5 +141,5 @@ def _owner(caller: Caller) -> str | None:
     return None if caller.may("user:manage") else caller.subject
 
 
-def _fields(key: Key) -> dict[str, object]:
+def _fields(key: Key) -> dict[str, Any]:
     return {name: getattr(key, name) for name in KeyAnswer.model_fields}

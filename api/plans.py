@@ -193,11 +193,11 @@ async def show_plan(plan_id: Id, views: Reading, past: AsOf) -> Response:
             is_over = row.status in ("completed", "cancelled")
             unserved = () if is_over else await read_unserved(read.connection, wanted(tasks))
             stands = await _statuses(read, row)
+        else:
+            row, tasks, conflicts, missing, stands = await plan_then(past, plan_id)
+            unserved = ()
     if past is None:
         await views.tell_version(plan_id)
-    else:
-        row, tasks, conflicts, missing, stands = await plan_then(past, plan_id)
-        unserved = ()
     graph = await asyncio.to_thread(task_graph_of, tasks, stands)
     answer = PlanAnswer(
         plan_id=row.plan_id,

@@ -23,7 +23,7 @@ _MOST_NAMES: Final = 100
 _INNER: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-class Why(BaseModel):
+class CauseAnswer(BaseModel):
     """One task, and why it is not done."""
 
     task_id: str
@@ -47,16 +47,16 @@ class TaskWhy(BaseModel):
     execution_status: RunStatus
     task_id: str
     status: TaskStatus
-    chain: Sequence[Why]
+    chain: Sequence[CauseAnswer]
     """From the task to the root cause; empty where the task is done."""
 
     left_out: int
     """How many steps in the middle of the chain are not told."""
 
-    root: Why | None
+    root: CauseAnswer | None
     """What has to go first: the end of the chain."""
 
-    others: Sequence[Why]
+    others: Sequence[CauseAnswer]
     """What else it waits for in the end: the first twenty, the worst first."""
 
     other_causes: int
@@ -69,7 +69,7 @@ class RunWhy(BaseModel):
     execution_id: str
     status: RunStatus
     reason: str | None
-    causes: Sequence[Why]
+    causes: Sequence[CauseAnswer]
     """What keeps the tasks that wait for no other one: the first twenty, the worst first."""
 
     total: int
@@ -109,11 +109,11 @@ def why_run(seen: Seen, around: Surroundings) -> RunWhy:
     )
 
 
-def _why(seen: Seen, step: Step, now: datetime) -> Why:
+def _why(seen: Seen, step: Step, now: datetime) -> CauseAnswer:
     details = asdict(step.cause)
     if "tasks" in details:
         details["tasks"] = details["tasks"][:_MOST_NAMES]
-    return Why(
+    return CauseAnswer(
         task_id=step.task_id,
         cause=_INNER.sub("_", type(step.cause).__name__).lower(),
         says=words(step.cause, now),

@@ -216,7 +216,8 @@ def _up_to_date(envelope: dict[str, JsonValue]) -> dict[str, JsonValue]:
     version, data = envelope.get("schemaversion", _SCHEMA_VERSION), envelope.get("data")
     if version == _SCHEMA_VERSION or not isinstance(version, int) or not isinstance(data, dict):
         return envelope
-    return envelope | {"data": up_to_date(_text(envelope, "type"), version, data)}
+    earlier = up_to_date(_text(envelope, "type"), version, data)
+    return {**envelope, "data": earlier}
 
 
 def _refuse_impersonation(actor: str, body: Value) -> None:

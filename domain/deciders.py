@@ -118,6 +118,8 @@ _BY_PREFIX: Mapping[str, Decider] = {
     "audit:": AUDIT,
     "message:": MESSAGE,
 }
+DECIDERS = tuple(_BY_PREFIX.values())
+"""The rules of all streams there are."""
 
 
 class ForeignReport(Refused):

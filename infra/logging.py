@@ -47,7 +47,13 @@ def configure(level: str = "INFO") -> None:
 
 
 def _for_people() -> Sequence[Processor]:
-    return [structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors="NO_COLOR" not in os.environ,
+            # The other one shows what variables hold: passwords, tokens, what users wrote.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    ]
 
 
 def _for_machines() -> Sequence[Processor]:

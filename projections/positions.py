@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Final, LiteralString
 
 from psycopg import sql
 
 from projections.table import Connection, Table
 from projections.view import AnyView
 
-_PREPARE = (
+_PREPARE: Final[Sequence[tuple[LiteralString, LiteralString]]] = (
     ("to_regnamespace('views')", "create schema views"),
     (
         "to_regclass('positions')",

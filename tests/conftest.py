@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from infra.migrations import upgrade
 from tests.support.brokers import can_start_node
@@ -16,6 +17,9 @@ _LEFT_OUT = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     servers = config.stash[_SERVERS] = Servers()
+    # Traces that are drawn take minutes where one is logged for every request.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     config.add_cleanup(servers.end)
     config.addinivalue_line("markers", "proves(*ids): proves promises of api/CONTRACT.md")
 

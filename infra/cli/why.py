@@ -9,7 +9,7 @@ from infra.cli.output import AsJson
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from api.why_answers import RunWhy, TaskWhy, Why
+    from api.why_answers import CauseAnswer, RunWhy, TaskWhy
     from bus.owed import Depth
     from domain.leases import WorkKind
     from infra.settings import Settings
@@ -124,12 +124,12 @@ def _show_run(answer: "RunWhy") -> None:
         _show_commands(answer.causes)
 
 
-def _show_lines(steps: "Sequence[Why]") -> None:
+def _show_lines(steps: "Sequence[CauseAnswer]") -> None:
     for step in steps:
         print(f"  {step.task_id}: {step.says}")
 
 
-def _show_commands(steps: "Sequence[Why]") -> None:
+def _show_commands(steps: "Sequence[CauseAnswer]") -> None:
     """Print the commands that would unblock something, each once."""
     from infra.cli.output import called
 

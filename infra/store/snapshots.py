@@ -14,10 +14,10 @@ from eventsourcing.persistence import StoredEvent
 from pydantic import TypeAdapter, ValidationError
 
 import domain
-from domain.deciders import AGENT, BREAKER, MESSAGE, PLAN, RUN, decider_of
+from domain.deciders import DECIDERS, decider_of
 
 _ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
-    decider.category: TypeAdapter(decider.state) for decider in (PLAN, RUN, AGENT, BREAKER, MESSAGE)
+    decider.category: TypeAdapter(decider.state) for decider in DECIDERS
 }
 
 

@@ -1,6 +1,7 @@
 """What is open to the world, and what is not."""
 
 import asyncio
+import re
 import ssl
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -70,6 +71,20 @@ async def test_where_nobody_develops_the_api_need_not_describe_itself() -> None:
     async with httpx2.AsyncClient(transport=transport, base_url="http://taskloom") as http:
         for path in ("docs", "openapi.json", "redoc"):
             assert (await http.get(f"/api/v1/{path}")).status_code == 404
+
+
+async def test_the_page_that_explains_the_api_needs_nothing_from_elsewhere(
+    front: httpx2.AsyncClient,
+) -> None:
+    page = await front.get("/api/v1/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("<!doctype html>", "")
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    for part in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        served_part = await front.get(f"/api/v1/{part}")
+        assert served_part.status_code == 200, part
+        assert len(served_part.content) > 100
+    assert (await front.get("/api/v1/docs/other.js")).status_code == 404
 
 
 def test_as_it_comes_it_listens_to_this_machine_only() -> None:

@@ -1,11 +1,14 @@
 """The API as one ASGI app, made of ports: no settings, no servers, no global state."""
 
+from copy import copy
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
+from starlette.datastructures import State
 
 from api import (
     agents,
@@ -75,7 +78,14 @@ _TOLD = (
 
 def create_app(deps: Deps) -> FastAPI:
     """Return the app that answers from views and records what it is told."""
-    app = _with_routes(deps.version, is_shown=deps.docs)
+    # The routes are the same whatever is behind them, and making them takes longest.
+    app = copy(_with_routes(deps.version, is_shown=deps.docs))
+    app.router = copy(app.router)
+    app.router.routes = list(app.router.routes)
+    app.router.middleware_stack = app.router.app  # else it would be that of the original
+    app.exception_handlers = dict(app.exception_handlers)
+    app.user_middleware = []
+    app.state = State()
     app.state.deps = deps
     app.state.owners = Owners()
     answer_problems(app)
@@ -88,6 +98,7 @@ def described(version: str) -> dict[str, Any]:
     return _with_routes(version, is_shown=True).openapi()
 
 
+@cache
 def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
     app = FastAPI(
         title="Taskloom",

@@ -27,7 +27,8 @@ from tests.system.processes import Stack, running
 
 AGENTS = {f"noop_worker_{number:03}": "agents.workers.noop" for number in (1, 2, 3)}
 DEFAULTS = {
-    f"TASKLOOM_AGENTS__{name.upper()}": str(value) for name, value in Agents().model_dump().items()
+    f"TASKLOOM_AGENTS__{name.upper()}": str(value)
+    for name, value in Agents().model_dump(exclude_none=True).items()
 }
 _LONG = 4.0
 """Seconds a task takes: longer than it stands still, and not much longer."""

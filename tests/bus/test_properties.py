@@ -32,7 +32,7 @@ def test_a_cloudevent_in_json_passes(content_type: str) -> None:
         (replace(GOOD, content_type=None), UnsupportedMediaType),
         (replace(GOOD, content_type="application/json"), UnsupportedMediaType),
         (replace(GOOD, content_type=f"{CONTENT_TYPE}; charset=latin-1"), UnsupportedMediaType),
-        (replace(GOOD, content_encoding="gzip"), UnsupportedEncoding),
+        (replace(GOOD, content_encoding="br"), UnsupportedEncoding),
         (replace(GOOD, message_id=None), MissingMessageId),
         (replace(GOOD, reply_to="somewhere"), ForbiddenProperty),
         (replace(GOOD, expiration="0"), ForbiddenProperty),

@@ -190,7 +190,8 @@ async def _read(world: World, folder: Path, tell: Tell) -> None:
             asked = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "infra.cli", "projection", "verify", view, "--json"),
-                env={**os.environ, "TASKLOOM_DB__DSN": world.dsn},
+                # The world's keys of persons, too.
+                env={**os.environ, **world.env, "TASKLOOM_DB__DSN": world.dsn},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
             )

@@ -65,7 +65,7 @@ async def test_who_waits_hears_what_another_graph_changes(system: System) -> Non
     assert begun["replan_id"] == "exec_r-replan-1"
     assert (await asked(system, plan_id, reason="no mill"))["replan_id"] == begun["replan_id"]
 
-    waiting = asyncio.create_task(asked(system, plan_id, key="one", wait=20))
+    waiting = asyncio.create_task(asked(system, plan_id, key="one", wait=20, reason="no mill"))
     await revised(system, plan_id, begun["replan_id"], *SLOWER)
     answer = await waiting
     assert (answer["status"], answer["revision"]) == ("updated", 2)
@@ -80,7 +80,9 @@ async def test_a_wish_that_cannot_be_met_in_time_is_refused_with_the_numbers(
 ) -> None:
     plan_id = await ready(system)
     begun = await asked(system, plan_id, key="one", constraints={"max_delay": "1 hour"})
-    waiting = asyncio.create_task(asked(system, plan_id, key="one", wait=20))
+    waiting = asyncio.create_task(
+        asked(system, plan_id, key="one", wait=20, constraints={"max_delay": "1 hour"})
+    )
     await revised(system, plan_id, begun["replan_id"], *SLOWER)
     answer = await waiting
     assert (answer["status"], answer["revision"], answer["changes"]) == ("refused", 1, None)
@@ -139,7 +141,7 @@ async def test_a_live_run_goes_on_with_the_other_graph_and_is_forecast_by_it(
     plan, _ = await system.deps.streams.load(plan_id)
     rig = Task(id="rig", name="Build a rig", agent="CAD", depends_on=("task_001",))
     await revised(system, plan_id, begun["replan_id"], *plan.tasks, rig)
-    answer = await asked(system, plan_id, key="one", wait=20)
+    answer = await asked(system, plan_id, key="one", wait=20, reason="no test rig")
     assert (answer["status"], answer["changes"]["tasks_added"]) == ("updated", 1)
     for _ in range(200):
         run, _ = await system.deps.streams.load(run_id)

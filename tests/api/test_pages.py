@@ -75,7 +75,8 @@ async def test_plans_are_looked_for_by_what_they_are(system: System) -> None:
 
 async def test_executions_are_gone_through_in_any_order(system: System) -> None:
     runs = [(await started(system, await a_plan(system)))[0] for _ in range(3)]
-    await system.http.post(f"/api/v1/executions/{runs[0]}/pause")
+    paused = await system.http.post(f"/api/v1/executions/{runs[0]}/pause")
+    await shown(system, runs[0], int(paused.headers["Taskloom-Position"]))
     for sort, order in (
         ("-started_at", runs[::-1]),
         ("started_at", runs),

@@ -1,19 +1,22 @@
 """Planners in the test's own process, and what the log says of a planning."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
-
-import psycopg
+from typing import Any, TypeVar
 
 from agents.agent import Agent, Carry, Work
+from domain.policies import Event
+from domain.recorded import Recorded
+from domain.run_events import TaskCompleted, TaskStarted
 from domain.values import JsonObject
-from infra.chaos import checker
 from tests.agents.kit.running import Running
+from tests.support.recorded import read_log
 from tests.system.processes import Stack
+
+Kind = TypeVar("Kind")
 
 
 def paused(agent: Agent, *, seconds: float) -> Agent:
@@ -43,21 +46,21 @@ async def post(stack: Stack, goal: Mapping[str, Any], **options: Any) -> str:
     return str(answer["plan_id"])
 
 
-def events(dsn: str, stream: str = "") -> list[checker.Event]:
-    """Return what is recorded, of one stream or of all."""
-    with psycopg.connect(dsn) as connection:
-        return [each for each in checker.read(connection) if stream in ("", each.stream)]
-
-
-def attempts(dsn: str, run_id: str) -> Mapping[str, tuple[datetime, datetime]]:
+async def attempts(stack: Stack, run_id: str) -> Mapping[str, tuple[datetime, datetime]]:
     """Return when each task of a run was started and when it was completed."""
-    when: dict[str, dict[str, datetime]] = {}
-    for each in events(dsn, run_id):
-        if each.type in ("task.started", "task.completed"):
-            body: Mapping[str, Any] = each.body
-            when.setdefault(body["task_id"], {})[each.type] = datetime.fromisoformat(each.at)
-    return {
-        name: (ends["task.started"], ends["task.completed"])
-        for name, ends in when.items()
-        if len(ends) == 2
-    }
+    began: dict[str, datetime] = {}
+    ended: dict[str, datetime] = {}
+    for each in await read_log(stack, run_id):
+        match each.event:
+            case TaskStarted(task_id=task_id):
+                began[task_id] = each.at
+            case TaskCompleted(task_id=task_id):
+                ended[task_id] = each.at
+            case _:
+                pass
+    return {name: (began[name], end) for name, end in ended.items()}
+
+
+def of_type(events: Sequence[Recorded[Event]], kind: type[Kind]) -> Sequence[Kind]:
+    """Return the events of one kind."""
+    return [each.event for each in events if isinstance(each.event, kind)]

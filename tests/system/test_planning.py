@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from domain.run_events import GatherClosed, ReportIgnored, TaskCompleted
 from tests.agents.carrying import PLANNERS, WORKERS
-from tests.support.planning import attempts, enter, events, paused, post
+from tests.support.planning import attempts, enter, of_type, paused, post
+from tests.support.recorded import read_log
 from tests.system.checker import require
 from tests.system.processes import ROOT, Stack, running
 
@@ -56,7 +58,7 @@ async def test_the_domains_plan_at_the_same_time(
         await until(stack, lambda: stack.count("agent.registered") == 6, "all have registered")
         plan_id = await post(stack, BRAKE["goal"])
         shown = await planned(stack, plan_id)
-    times = attempts(database, shown["planning_execution_id"])
+    times = await attempts(stack, shown["planning_execution_id"])
     planners = [times[f"plan-{name.lower()}"] for name in DOMAINS]
     assert max(started for started, _ in planners) < min(ended for _, ended in planners)
     took = (times["synthesize"][1] - times["decompose"][0]).total_seconds()
@@ -88,10 +90,10 @@ async def test_a_dead_planner_is_gone_without_and_its_late_answer_is_kept(
             stack, lambda: stack.count("report.ignored") >= 2, "what comes late is recorded"
         )
     run_id = shown["planning_execution_id"]
-    recorded = events(database, run_id)
-    (closed,) = [each.body for each in recorded if each.type == "gather.closed"]
-    assert (closed["rule"], closed["missing"]) == (gather["rule"], ["plan-supp"])
-    kept = [each.body["result"] for each in recorded if each.type == "report.ignored"]
+    recorded = await read_log(stack, run_id)
+    (closed,) = of_type(recorded, GatherClosed)
+    assert (closed.rule, closed.missing) == (gather["rule"], ("plan-supp",))
+    kept = [each.result for each in of_type(recorded, ReportIgnored)]
     assert [found["domain"] for found in kept if found] == ["SUPP"]
     await asyncio.to_thread(require, database)
 
@@ -108,9 +110,9 @@ async def test_the_sample_goals_are_planned_and_carried_out(
         for plan_id in plans.values():
             await asyncio.to_thread(stack.until_completed, plan_id)
     released = [
-        each.body["result"]["decision"]
-        for each in events(database)
-        if each.type == "task.completed" and "decision" in each.body["result"]
+        each.result["decision"]
+        for each in of_type(await read_log(stack), TaskCompleted)
+        if "decision" in each.result
     ]
     assert released == ["release"] * len(GOALS)
     assert len(GOALS) >= 5

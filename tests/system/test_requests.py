@@ -48,6 +48,7 @@ def test_an_agent_answers_until_it_is_dismissed(
         stack.until(
             lambda: stack.ask(f"/queue/{item['queue_id']}")["status"] == "completed", "it is done"
         )
+        stack.until(stack.is_shown, "the views are where the log is")
         queues = stack.ask("/queue/status")
         (noop,) = [each for each in queues["queues"] if each["agent_type"] == "NOOP"]
         assert (noop["pending_tasks"], noop["processing_tasks"]) == (0, 0)

@@ -11,14 +11,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
-import psycopg
 import pytest
 
-from infra.chaos import checker
+from domain.policies import Event
+from domain.recorded import Recorded
+from domain.run_events import RunStarted, TaskCompleted, TaskDispatched
 from infra.cli.formats.files import read
+from tests.support.planning import of_type
+from tests.support.recorded import log_of
 from tests.system.checker import require
 from tests.system.processes import ROOT, Stack, running
 
@@ -99,7 +101,7 @@ def test_workflows_run_in_their_order(
     for workflow in workflows:
         result = orjson.loads(stack.taskloom("run", str(workflow.file), "--json"))
         assert result["status"] == "completed"
-        ran_as_written(stack.dsn, result["execution_id"], workflow)
+        ran_as_written(stack, result["execution_id"], workflow)
     took = time.monotonic() - began
     stack.until(stack.is_shown, "the views are where the log is")
     found = require(stack.dsn)
@@ -113,37 +115,36 @@ def test_workflows_run_in_their_order(
         )
 
 
-def ran_as_written(dsn: str, run_id: str, workflow: Workflow) -> None:
+def ran_as_written(stack: Stack, run_id: str, workflow: Workflow) -> None:
     """Compare the log of a run with the file: tasks, edges, and the order of what happened."""
-    with psycopg.connect(dsn) as connection:
-        events = [one for one in checker.read(connection) if one.stream == run_id]
-    names: dict[str, str] = {}
+    events = log_of(stack, run_id)
+    (started,) = of_type(events, RunStarted)
+    names = {task.id: str(task.params["workflow_id"]) for task in started.tasks}
     edges: set[Edge] = set()
-    tasks: list[Mapping[str, Any]] = events[0].body["tasks"]
-    for task in tasks:
-        names[task["id"]] = task["params"]["workflow_id"]
-    for task in tasks:
-        edges |= {(names[need], names[task["id"]]) for need in task["depends_on"]}
+    for task in started.tasks:
+        edges |= {(names[need], names[task.id]) for need in task.depends_on}
     assert set(names.values()) == workflow.tasks
     assert edges == workflow.edges
     imported = {task.id: task for task in read(workflow.file).tasks}
-    assert {name: task["depends_on"] for name, task in zip(names, tasks, strict=True)} == {
-        name: list(task.depends_on) for name, task in imported.items()
+    assert {task.id: task.depends_on for task in started.tasks} == {
+        name: tuple(task.depends_on) for name, task in imported.items()
     }
-    begun, done = _when(events, names, "task.dispatched"), _when(events, names, "task.completed")
+    begun, done = _when(events, names, TaskDispatched), _when(events, names, TaskCompleted)
     assert begun.keys() == done.keys() == workflow.tasks
     early = [(parent, child) for parent, child in workflow.edges if done[parent] > begun[child]]
     assert early == []
-    ends = Counter(one.body["task_id"] for one in events if one.type == "task.completed")
+    ends = Counter(each.task_id for each in of_type(events, TaskCompleted))
     assert set(ends.values()) == {1}
 
 
 def _when(
-    events: Sequence[checker.Event], names: Mapping[str, str], type_: str
+    events: Sequence[Recorded[Event]],
+    names: Mapping[str, str],
+    kind: type[TaskDispatched] | type[TaskCompleted],
 ) -> Mapping[str, int]:
     """Return at which position something happened first to each task, by its name in the file."""
     found: dict[str, int] = {}
-    for one in events:
-        if one.type == type_:
-            found.setdefault(names[one.body["task_id"]], one.position)
+    for each in events:
+        if isinstance(each.event, kind):
+            found.setdefault(names[each.event.task_id], each.position)
     return found

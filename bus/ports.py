@@ -1,9 +1,19 @@
 """What the loops of the protocol need of the world: small, so that a simulation can play it."""
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from bus.messages import Delivery, Message, Outcome
 from domain.policies import Event
@@ -30,6 +40,10 @@ class StreamMoved(Exception):  # it is an answer of the store, not a failure
     """Somebody else appended to one of the streams first, or our own commit was lost on its way."""
 
 
+Append: TypeAlias = Callable[[Sequence[Recorded[Event]]], Awaitable[Sequence[int]]]
+"""Appends events, as ``Store.append`` does."""
+
+
 class Store(Protocol):
     """Keeps the log, stream by stream.
 
@@ -42,6 +56,10 @@ class Store(Protocol):
         Raises:
             StreamMoved: A version is taken already; nothing was appended.
         """
+        ...
+
+    def turn(self) -> AbstractAsyncContextManager[Append]:
+        """Keep all others from appending, and give what appends meanwhile."""
         ...
 
     async def load(self, stream: str) -> tuple[Any, int]:

@@ -16,7 +16,7 @@ from datetime import datetime
 import structlog
 
 from bus.failpoints import reach
-from bus.ports import Clock, Store, StreamMoved
+from bus.ports import Append, Clock, Store, StreamMoved
 from bus.states import MOST_PARTS, SNAPSHOT_EVERY, Known, States
 from domain.deciders import ForeignReport, decider_of
 from domain.errors import Refused, StreamMovedOn, TaskloomError, Unavailable, UnreadableStream
@@ -53,7 +53,7 @@ class Poisonous(Refused):
 
 
 class Contended(Unavailable):
-    """Others kept appending to the same streams first."""
+    """Others appended to the same streams first, even in a turn: it was taken away."""
 
     code = "contended"
 
@@ -81,8 +81,9 @@ class Recorder:
         group: int = 500,
         most_parts: int = MOST_PARTS,
         snapshot_every: int = SNAPSHOT_EVERY,
-        tries: int = 6,
+        tries: int = 3,
     ) -> None:
+        """Take where to record, and how often to lose against others before asking for a turn."""
         self._store = store
         self._clock = clock
         self._group = group
@@ -134,24 +135,27 @@ class Recorder:
 
     async def _record(self, group: Sequence[_Said]) -> None:
         waiting = list(group)
-        for _ in range(self._tries):
-            try:
-                settled = await self._try(waiting)
-            except Unavailable as error:
-                for said in waiting:
-                    _fail(said, error)
-                return
-            except BaseException:
-                for said in waiting:
-                    said.answer.cancel()
-                raise
-            if settled:
-                return
-            waiting = await self._without_lost_commits(waiting)
-        for said in waiting:
-            _fail(said, Contended(said.report.stream))
+        try:
+            for _ in range(self._tries):
+                if await self._try(waiting, self._store.append):
+                    return
+                waiting = await self._without_lost_commits(waiting)
+            # Whoever is slower would lose for ever against one that appends without a pause.
+            async with self._store.turn() as append:
+                is_settled = await self._try(waiting, append)
+        except Unavailable as error:
+            for said in waiting:
+                _fail(said, error)
+        except BaseException:
+            for said in waiting:
+                said.answer.cancel()
+            raise
+        else:
+            if not is_settled:
+                for said in await self._without_lost_commits(waiting):
+                    _fail(said, Contended(said.report.stream))
 
-    async def _try(self, group: Sequence[_Said]) -> bool:
+    async def _try(self, group: Sequence[_Said], append: Append) -> bool:
         """Decide and append a group; return False when a stream has moved."""
         loaded = await self._load(group)
         changed = self._decide_all(group)
@@ -162,7 +166,7 @@ class Recorder:
         if events:
             reach("recorder.before_append")
             try:
-                positions = iter(await self._store.append(events))
+                positions = iter(await append(events))
             except StreamMoved:
                 return False
             reach("recorder.after_append")
@@ -248,16 +252,17 @@ class Recorder:
                 expected.setdefault(said.report.stream, said.based_on)
         found: dict[str, Recorded[Event]] = {}
         for stream, version in expected.items():
-            self._states.forget(stream)
             try:
                 tail = await self._store.read(stream, after=version)
             except UnreadableStream as error:
+                self._states.forget(stream)
                 _fail_stream(group, stream, error)
                 continue
             except Unavailable as error:
                 for said in group:
                     _fail(said, error)
                 return []
+            self._states.catch_up(stream, tail)
             found |= {event.id: event for event in tail}
         waiting: list[_Said] = []
         for said in group:

@@ -6,13 +6,17 @@ versions of the append itself; what leads to none is checked by a look at the lo
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Final
 
 from bus.ports import Store
+from domain.deciders import decider_of
 from domain.errors import Refused, TaskloomError, Unavailable, UnreadableStream
+from domain.policies import Event
+from domain.recorded import Recorded
 
 SNAPSHOT_EVERY: Final = 500
 """A stream is kept as a snapshot after so many events, or as many as its state has parts."""
@@ -91,6 +95,12 @@ class States:
         for stream in outdated:
             self.forget(stream)
         return bool(outdated)
+
+    def catch_up(self, stream: str, tail: Sequence[Recorded[Event]]) -> None:
+        """Follow a stream that others have moved on, by all events after what is known of it."""
+        known = self._known[stream]
+        state = reduce(decider_of(stream).evolve, (past.event for past in tail), known.state)
+        self._remember(stream, Known(state, known.version + len(tail), known.kept))
 
     def forget(self, stream: str) -> None:
         """Drop a state that is not known to be true any more."""

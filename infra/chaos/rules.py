@@ -105,10 +105,17 @@ def worked(case: Case) -> Iterator[str]:
         for effect in case.evidence.effects
         if effect.moment == "done"
     }
+    having: set[tuple[str, str]] = set()
     for event in case.evidence.events:
-        if event.type == "task.completed" and event.stream in case.runs:
+        if event.type in ("run.started", "run.extended"):
+            having |= {
+                (event.stream, task["id"])
+                for task in event.body["tasks"]
+                if task.get("action") == "effect"
+            }
+        elif event.type == "task.completed" and event.stream in case.runs:
             attempt = (event.stream, event.body["task_id"], event.body["epoch"])
-            if "epoch" in event.body["result"] and attempt not in done:
+            if attempt[:2] in having and attempt not in done:
                 yield f"{attempt} is completed, and its effect was never done"
 
 

@@ -1,13 +1,13 @@
 """The store, the log and the positions, as one process sees them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import reduce
 from typing import Any
 
 from bus.failpoints import reach
-from bus.ports import StreamMoved
+from bus.ports import Append, StreamMoved
 from domain.deciders import decider_of
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -56,6 +56,12 @@ class SimulatedStore:
         await self._world.pass_time()
         self._recent.add(events, positions, [_SIZE] * len(positions))
         return positions
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[Append]:
+        """Give what appends; a turn here is always one that was taken away at once."""
+        await self.call()
+        yield self.append
 
     async def load(self, stream: str) -> tuple[Any, int]:
         """Return the state of a stream and its version: (None, 0) when there is no such stream."""

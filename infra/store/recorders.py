@@ -12,7 +12,8 @@ What differs from the library, and why:
   the log misses events for ever.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString, cast
 
@@ -30,6 +31,9 @@ from bus.failpoints import reach
 
 APPEND_LOCK = 0x7A5C_0002
 """The advisory lock that orders all appends of a database."""
+
+TURN_LOCK = 0x7A5C_0006
+"""The advisory lock that all appenders share, or one has alone whose turn it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +101,21 @@ class EventRecorder(PostgresApplicationRecorder):
     def __init__(self, datastore: PostgresDatastore) -> None:
         super().__init__(datastore, events_table_name="events")
 
+    @contextmanager
+    def turn(self) -> Generator[None]:
+        """Keep all others from appending, for as long as a transaction may be idle."""
+        with self.datastore.get_connection() as connection, connection.transaction():
+            connection.execute("select pg_advisory_xact_lock(%s)", [TURN_LOCK], prepare=True)
+            yield
+
     def insert_events(
         self,
         stored_events: Sequence[StoredEvent],
+        *,
+        in_turn: bool = False,
         **_: Any,
     ) -> Sequence[int]:
-        """Append events in one transaction and return their positions.
+        """Append events in one transaction and return their positions; in a turn, or not.
 
         Raises:
             IntegrityError: A version is taken.
@@ -119,6 +132,10 @@ class EventRecorder(PostgresApplicationRecorder):
             connection.pipeline(),
             connection.transaction(),
         ):
+            if not in_turn:
+                connection.execute(
+                    "select pg_advisory_xact_lock_shared(%s)", [TURN_LOCK], prepare=True
+                )
             connection.execute("select pg_advisory_xact_lock(%s)", [APPEND_LOCK], prepare=True)
             connection.execute("notify events", prepare=True)
             cursor = connection.cursor(row_factory=tuple_row, binary=True)

@@ -5,10 +5,10 @@ time, so that a handful of threads is plenty.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import reduce
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial, reduce
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -17,7 +17,7 @@ import structlog
 from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
 
 from bus.failpoints import reach
-from bus.ports import StreamMoved
+from bus.ports import Append, StreamMoved
 from domain.deciders import decider_of
 from domain.errors import Unavailable
 from domain.policies import Event
@@ -86,8 +86,32 @@ class PostgresStore:
             StreamMoved: A version is taken already; nothing was appended.
             DatabaseUnavailable: It is unknown whether anything was appended.
         """
+        return await self._append_all(events, in_turn=False)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[Append]:
+        """Keep all others from appending, and give what appends meanwhile.
+
+        A turn ends early when nothing is appended for as long as a transaction may be idle.
+
+        Raises:
+            DatabaseUnavailable: It is not to be had.
+        """
+        held = ExitStack()
+        await self._call(lambda: held.enter_context(self._events.turn()))
         try:
-            appended, stored, positions = await self._call(lambda: self._append(events))
+            yield partial(self._append_all, in_turn=True)
+        finally:
+            with suppress(DatabaseUnavailable):  # then it has ended before
+                await self._call(held.close)
+
+    async def _append_all(
+        self, events: Sequence[Recorded[Event]], *, in_turn: bool
+    ) -> Sequence[int]:
+        try:
+            appended, stored, positions = await self._call(
+                lambda: self._append(events, in_turn=in_turn)
+            )
         except IntegrityError as error:
             raise StreamMoved from error
         self._recent.add(appended, positions, [len(each.state) for each in stored])
@@ -186,13 +210,13 @@ class PostgresStore:
             self._keyring.forget()
 
     def _append(
-        self, events: Sequence[Recorded[Event]]
+        self, events: Sequence[Recorded[Event]], *, in_turn: bool
     ) -> tuple[Sequence[Recorded[Event]], Sequence[StoredEvent], Sequence[int]]:
         if self._keyring is None:
             stored: Sequence[StoredEvent] = [to_stored(event) for event in events]
         else:
             stored, events = seal(events, self._keyring)
-        return events, stored, self._events.insert_events(stored)
+        return events, stored, self._events.insert_events(stored, in_turn=in_turn)
 
     def _read(self, stored: StoredEvent) -> Recorded[Event]:
         return from_stored(stored, self._unseal)

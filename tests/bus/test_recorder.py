@@ -219,24 +219,47 @@ async def test_a_refusal_that_is_still_right_costs_one_look(store: WatchedStore)
         assert (store.loads, store.reads) == ([], ["agent:ann"])
 
 
-async def test_rivals_that_never_rest_make_it_contended(store: WatchedStore, database: str) -> None:
-    async with PostgresStore(database) as rival:
+async def test_rivals_that_never_rest_wait_in_anothers_turn(
+    store: WatchedStore, database: str
+) -> None:
+    async with PostgresStore(database) as rival, asyncio.TaskGroup() as late:
         versions = iter(range(1, 100))
+        appends: list[asyncio.Task[object]] = []
 
         async def get_ahead() -> None:
             await rival.append(a_life("ann", [next(versions)]))
 
-        store.before_append = get_ahead
-        async with recording(store, tries=4) as recorder:
-            report = said(
-                AgentStatus(agent_id="ann", lifecycle="recovering", health="unhealthy"),
-                report_id="r-1",
-            )
-            hasty = said(hello("ann", "another"), report_id="r-0")
-            outcomes = await say(recorder, hasty, report)
-            assert [type(each) for each in outcomes] == [Contended, Contended]
-            assert len(store.appends) == 4
-            assert isinstance(outcomes[0], Unavailable)
+        async def try_to_get_ahead() -> None:
+            other = rival.append(a_life("bob", [1]))
+            appends.append(late.create_task(other))
+            await asyncio.wait(appends, timeout=0.2)
+            assert not appends[0].done()
+
+        store.before_append, store.in_turn = get_ahead, try_to_get_ahead
+        async with recording(store, tries=3) as recorder:
+            outcome = await recorder.record(said(hello("ann", "another"), report_id="r-0"))
+        assert (outcome.version, len(store.appends)) == (4, 4)
+    assert len(await store.read("agent:bob")) == 1
+
+
+async def test_a_turn_that_was_taken_away_makes_it_contended() -> None:
+    store = WatchedStore(rival := MemoryStore())
+    versions = iter(range(1, 100))
+
+    async def get_ahead() -> None:
+        await rival.append(a_life("ann", [next(versions)]))
+
+    store.before_append = store.in_turn = get_ahead
+    async with recording(store, tries=2) as recorder:
+        report = said(
+            AgentStatus(agent_id="ann", lifecycle="recovering", health="unhealthy"),
+            report_id="r-1",
+        )
+        hasty = said(hello("ann", "another"), report_id="r-0")
+        outcomes = await say(recorder, hasty, report)
+        assert [type(each) for each in outcomes] == [Contended, Contended]
+        assert len(store.appends) == 3
+        assert isinstance(outcomes[0], Unavailable)
 
 
 async def test_rivals_that_rest_are_overcome(store: WatchedStore, database: str) -> None:

@@ -1,13 +1,13 @@
 """The store in memory, for loops that do not care where the log is kept."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import reduce
 from typing import Any
 
-from bus.ports import StreamMoved
+from bus.ports import Append, StreamMoved
 from domain.deciders import decider_of
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -32,6 +32,10 @@ class MemoryStore:
         self.events += [replace(e, position=p) for e, p in zip(events, positions, strict=True)]
         self._appended.set()
         return positions
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[Append]:
+        yield self.append
 
     async def load(self, stream: str) -> tuple[Any, int]:
         decider = decider_of(stream)

@@ -1,9 +1,10 @@
 """A store that counts what is asked of it, and lets a test do something just before an append."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from bus.ports import Store
+from bus.ports import Append, Store
 from domain.policies import Event
 from domain.recorded import Recorded
 
@@ -24,11 +25,24 @@ class WatchedStore:
         self.reads: list[str] = []
         self.kept: list[tuple[str, int]] = []
         self.before_append: Callable[[], Awaitable[None]] = _nothing
+        self.in_turn: Callable[[], Awaitable[None]] = _nothing
+        """Done before an append whose turn it is."""
 
     async def append(self, events: Sequence[Recorded[Event]]) -> Sequence[int]:
         self.appends.append(len(events))
         await self.before_append()
         return await self._inner.append(events)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[Append]:
+        async with self._inner.turn() as append:
+
+            async def watched(events: Sequence[Recorded[Event]]) -> Sequence[int]:
+                self.appends.append(len(events))
+                await self.in_turn()
+                return await append(events)
+
+            yield watched
 
     async def load(self, stream: str) -> tuple[Any, int]:
         self.loads.append(stream)

@@ -45,9 +45,9 @@ def stack(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             up.wait(30)
 
 
-def wait_for(file: Path, words: str, ended: object) -> None:
+def wait_for(file: Path, words: str, ended: object, *, seconds: float = 60) -> None:
     """Wait until a stack has said something, or has ended."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     while words not in file.read_text():
         assert callable(ended)
         if ended() is not None or time.monotonic() > deadline:

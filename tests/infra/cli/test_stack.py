@@ -13,6 +13,7 @@ import aio_pika
 import pytest
 
 from bus.topology import REPORTS
+from infra.processes.vigil import BIRTH
 from tests.infra.cli.conftest import wait_for
 from tests.infra.cli.taskloom import Ended, Shell
 from tests.support.databases import fresh_database
@@ -290,7 +291,8 @@ def test_an_agent_that_stands_still_is_started_again(postgres_dsn: str, tmp_path
             before = _pid_of("noop_worker_001", tmp_path)
             assert before is not None
             os.kill(before, signal.SIGSTOP)
-            wait_for(tmp_path / "err", "restarted once", up.poll)
+            # One that nobody has heard yet is given a minute to begin.
+            wait_for(tmp_path / "err", "restarted once", up.poll, seconds=BIRTH + 60)
             deadline = time.monotonic() + 20
             while _pid_of("noop_worker_001", tmp_path) in (None, before):
                 assert time.monotonic() < deadline, "nobody was started in its place"

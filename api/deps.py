@@ -18,6 +18,7 @@ from bus.ports import Clock, Log, Store
 from bus.recorder import Outcome
 from bus.redrives import Redrives
 from bus.subscriptions import Subscriptions
+from domain.deciders import stream_of
 from domain.policies import AnyReport
 from domain.recorded import Report
 
@@ -113,6 +114,26 @@ class Deps:
 
     most_behind: int = 10_000
     """By how many positions a view may lag behind the log before the API is not ready."""
+
+    async def say(
+        self, body: AnyReport, *, actor: str, report_id: str, at_version: int | None = None
+    ) -> Outcome:
+        """Record what somebody says now, in the stream that hears it.
+
+        Raises:
+            Refused: It cannot be true, or its stream is not at ``at_version`` any more.
+            Unavailable: It may be recorded or not; saying it again with its id does no harm.
+        """
+        report = Report(
+            id=report_id,
+            stream=stream_of(body),
+            body=body,
+            said_at=self.clock.now(),
+            actor=actor,
+            correlation_id=report_id,
+            at_version=at_version,
+        )
+        return await self.record(report)
 
 
 def deps_of(request: Request) -> Deps:

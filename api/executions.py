@@ -32,7 +32,7 @@ from api.reading import POSITION, Reading, Snapshot, snapshot
 from domain.errors import UnknownRun
 from domain.goals import Goal, Options
 from domain.plan import Plan, next_run_of, run_options
-from domain.recorded import Report, derived_id
+from domain.recorded import derived_id
 from domain.run_decisions import decide
 from domain.run_events import RunRequested, TaskDispatched
 from domain.values import AgentId, PlanId, RunId, RunKind, RunStatus, TaskId
@@ -105,16 +105,8 @@ async def start_execution(
                 estimated_makespan_seconds=row.makespan_seconds,
             ),
         )
-    report_id = derived_id(run_id, "run.requested")
-    outcome = await ports.record(
-        Report(
-            id=report_id,
-            stream=run_id,
-            body=requested,
-            said_at=said_at,
-            actor=caller.actor,
-            correlation_id=report_id,
-        )
+    outcome = await ports.say(
+        requested, actor=caller.actor, report_id=derived_id(run_id, "run.requested")
     )
     response.headers["Location"] = f"/api/v1/executions/{run_id}"
     response.headers[POSITION] = str(max(outcome.position, read.position))

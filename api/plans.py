@@ -36,7 +36,7 @@ from domain.findings import Conflict
 from domain.goals import Goal, Options
 from domain.identity import Caller
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
-from domain.recorded import Report, derived_id
+from domain.recorded import derived_id
 from domain.tasks import Task
 from domain.values import PlanId, Priority, Value
 from projections.agents import AGENTS
@@ -118,22 +118,16 @@ async def create_plan(
     """Accept a goal; 201 when it is planned already, 202 when its planning goes on."""
     plan_id = f"plan_{_part(ports, caller, idempotency_key)}"
     said_at = ports.clock.now()
-    report_id = derived_id(plan_id, "goal.submitted")
-    outcome = await ports.record(
-        Report(
-            id=report_id,
-            stream=plan_id,
-            body=GoalSubmitted(
-                plan_id=plan_id,
-                goal=asked.goal,
-                options=asked.options,
-                tasks=asked.task_graph.tasks if asked.task_graph else (),
-                history=() if asked.task_graph else await _history(ports, asked.options),
-            ),
-            said_at=said_at,
-            actor=caller.actor,
-            correlation_id=report_id,
-        )
+    outcome = await ports.say(
+        GoalSubmitted(
+            plan_id=plan_id,
+            goal=asked.goal,
+            options=asked.options,
+            tasks=asked.task_graph.tasks if asked.task_graph else (),
+            history=() if asked.task_graph else await _history(ports, asked.options),
+        ),
+        actor=caller.actor,
+        report_id=derived_id(plan_id, "goal.submitted"),
     )
     row, reached = await _planned(ports, plan_id, wait)
     response.headers["Location"] = f"/api/v1/plans/{plan_id}"
@@ -256,17 +250,11 @@ async def cancel_plan(
     at_version: IfMatch = None,
 ) -> PlanCancelledAnswer:
     """Cancel a plan and the run that is under way; what has ended already stays as it is."""
-    report_id = derived_id(plan_id, f"plan.cancel_requested/{ports.new_id()}")
-    outcome = await ports.record(
-        Report(
-            id=report_id,
-            stream=plan_id,
-            body=PlanCancelRequested(plan_id=plan_id, reason=reason),
-            said_at=ports.clock.now(),
-            actor=caller.actor,
-            correlation_id=report_id,
-            at_version=at_version,
-        )
+    outcome = await ports.say(
+        PlanCancelRequested(plan_id=plan_id, reason=reason),
+        actor=caller.actor,
+        report_id=derived_id(plan_id, f"plan.cancel_requested/{ports.new_id()}"),
+        at_version=at_version,
     )
     if outcome.events:
         response.headers[POSITION] = str(outcome.position)

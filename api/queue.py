@@ -17,7 +17,7 @@ from bus.depths import work_depths
 from domain.errors import UnknownRun
 from domain.identity import Caller
 from domain.leases import WorkKind
-from domain.recorded import Report, derived_id
+from domain.recorded import derived_id
 from domain.run_events import RunRequested
 from domain.tasks import Effect, RetryPolicy, Task, Timeouts
 from domain.usage import Budget
@@ -173,16 +173,10 @@ async def enqueue_task(
         fallback=asked.fallback,
         budget=asked.budget,
     )
-    report_id = derived_id(run_id, "run.requested")
-    outcome = await ports.record(
-        Report(
-            id=report_id,
-            stream=run_id,
-            body=RunRequested(run_id=run_id, priority=asked.priority, tasks=(task,)),
-            said_at=ports.clock.now(),
-            actor=caller.actor,
-            correlation_id=report_id,
-        )
+    outcome = await ports.say(
+        RunRequested(run_id=run_id, priority=asked.priority, tasks=(task,)),
+        actor=caller.actor,
+        report_id=derived_id(run_id, "run.requested"),
     )
     place = await _place_soon(ports, run_id, asked, outcome.position)
     async with snapshot(ports, AGENTS) as read:

@@ -13,13 +13,10 @@ from api.errors import NotYours
 from api.reading import POSITION, snapshot
 from api.tags import IfMatch
 from bus.protocol import Offer, Terms, agree
-from bus.recorder import Outcome
 from domain.agent import AgentDeregistered, AgentRegistered, Capacity
-from domain.deciders import stream_of
 from domain.errors import TooHeavy
 from domain.identity import Caller
-from domain.policies import AnyReport
-from domain.recorded import Report, derived_id
+from domain.recorded import derived_id
 from domain.values import AgentId, AgentType, JsonObject, Name, Role, Value
 from domain.weights import weight
 from projections.agents import AGENTS, read_agent
@@ -114,7 +111,9 @@ async def register_agent(
         encodings=("gzip",) if terms.encoding == "gzip" else (),
         instance=instance,
     )
-    outcome = await _say(ports, registered, caller, report_id=derived_id(start, registered.type))
+    outcome = await ports.say(
+        registered, actor=caller.actor, report_id=derived_id(start, registered.type)
+    )
     if outcome.events:
         registered_at, position = outcome.events[0].at, outcome.position
     else:  # it was registered before, as it is
@@ -146,10 +145,9 @@ async def deregister_agent(
 ) -> DeregisteredAnswer:
     """Deregister an agent: it is told to take no more work, and has to register again to do so."""
     goodbye = AgentDeregistered(agent_id=agent_id, reason=reason)
-    outcome = await _say(
-        ports,
+    outcome = await ports.say(
         goodbye,
-        caller,
+        actor=caller.actor,
         report_id=derived_id(ports.new_id(), agent_id),
         at_version=at_version,
     )
@@ -172,20 +170,4 @@ async def _token(ports: Deps, agent_id: str, instance: str, caller: Caller) -> s
         token_id=ports.new_id(),
         now=ports.clock.now(),
         lifetime=AGENT_TOKEN,
-    )
-
-
-async def _say(
-    ports: Deps, body: AnyReport, caller: Caller, *, report_id: str, at_version: int | None = None
-) -> Outcome:
-    return await ports.record(
-        Report(
-            id=report_id,
-            stream=stream_of(body),
-            body=body,
-            said_at=ports.clock.now(),
-            actor=caller.actor,
-            correlation_id=report_id,
-            at_version=at_version,
-        )
     )

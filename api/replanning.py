@@ -19,7 +19,7 @@ from bus.recorder import Outcome
 from domain.errors import PlanNotReady, StreamMovedOn, UnknownPlan, UnknownRun
 from domain.identity import Caller
 from domain.plan import Plan, execution_of
-from domain.recorded import Report, derived_id
+from domain.recorded import derived_id
 from domain.revisions import PlanReplanning, PlanReplanRequested
 from domain.steering import RunReplanRequested
 from domain.values import AgentType, TaskId, Text, Value
@@ -124,16 +124,7 @@ async def _say(ports: Deps, caller: Caller, plan: Plan, asked: ReplanRequest, wi
     """
 
     async def say(body: RunReplanRequested | PlanReplanRequested) -> Outcome:
-        return await ports.record(
-            Report(
-                id=wish,
-                stream=body.run_id if isinstance(body, RunReplanRequested) else plan.id,
-                body=body,
-                said_at=ports.clock.now(),
-                actor=caller.actor,
-                correlation_id=wish,
-            )
-        )
+        return await ports.say(body, actor=caller.actor, report_id=wish)
 
     def of_run(run_id: str) -> RunReplanRequested:
         return RunReplanRequested(

@@ -12,7 +12,7 @@ from api.reading import POSITION, snapshot, wait_for
 from api.tags import IfMatch
 from domain.identity import Caller
 from domain.plan import PlanStatus
-from domain.recorded import Report, derived_id
+from domain.recorded import derived_id
 from domain.reviews import PlanReviewed, Verdict
 from domain.tasks import Task
 from domain.values import Text, Value
@@ -113,24 +113,18 @@ async def _say(
 ) -> Reviewed:
     async with snapshot(ports, PLANS) as read:
         row = await require_plan(read, plan_id)
-    report_id = derived_id(plan_id, f"{verdict}/{caller.actor}/{key or ports.new_id()}")
-    outcome = await ports.record(
-        Report(
-            id=report_id,
-            stream=plan_id,
-            body=PlanReviewed(
-                plan_id=plan_id,
-                verdict=verdict,
-                revision=opinion.revision or max(row.revision, 1),
-                author=opinion.author,
-                reason=opinion.reason,
-                tasks=tasks,
-            ),
-            said_at=ports.clock.now(),
-            actor=caller.actor,
-            correlation_id=report_id,
-            at_version=at_version,
-        )
+    outcome = await ports.say(
+        PlanReviewed(
+            plan_id=plan_id,
+            verdict=verdict,
+            revision=opinion.revision or max(row.revision, 1),
+            author=opinion.author,
+            reason=opinion.reason,
+            tasks=tasks,
+        ),
+        actor=caller.actor,
+        report_id=derived_id(plan_id, f"{verdict}/{caller.actor}/{key or ports.new_id()}"),
+        at_version=at_version,
     )
     position = outcome.position or await ports.head()
     await wait_for(ports, position, PLANS)

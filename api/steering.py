@@ -13,7 +13,7 @@ from api.steering_answers import Cancelled, Paused, Resumed, RolledBack, TaskSte
 from api.tags import IfMatch
 from bus.recorder import Outcome
 from domain.errors import UnknownRun, UnknownTask
-from domain.recorded import Report, derived_id
+from domain.recorded import derived_id
 from domain.steering import (
     CheckpointId,
     RunCancelRequested,
@@ -66,17 +66,11 @@ class Commander:
         """Record what a person asks of a run."""
         about = getattr(report, "task_id", "")
         said = f"{report.type}/{about}/{self.actor}/{self.key or self.ports.new_id()}"
-        report_id = derived_id(report.run_id, said)
-        outcome = await self.ports.record(
-            Report(
-                id=report_id,
-                stream=report.run_id,
-                body=report,
-                said_at=self.ports.clock.now(),
-                actor=self.actor,
-                correlation_id=report_id,
-                at_version=self.at_version,
-            )
+        outcome = await self.ports.say(
+            report,
+            actor=self.actor,
+            report_id=derived_id(report.run_id, said),
+            at_version=self.at_version,
         )
         if outcome.events:
             self.response.headers[POSITION] = str(outcome.position)

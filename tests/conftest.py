@@ -7,7 +7,7 @@ import structlog
 
 from infra.migrations import upgrade
 from tests.support.brokers import can_start_node
-from tests.support.databases import fresh_database
+from tests.support.databases import Copies, fresh_database
 from tests.support.ground import requires_real
 from tests.support.services import Servers
 
@@ -93,17 +93,21 @@ def rabbitmq_url(servers: Servers) -> str:
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_dsn: str) -> Iterator[str]:
-    """The connection URL of the migrated database that ``database`` copies."""
+def databases(postgres_dsn: str) -> Iterator[Copies]:
+    """Copies of a migrated database."""
     with fresh_database(postgres_dsn) as dsn:
         upgrade(dsn)
-        yield dsn
+        copies = Copies(postgres_dsn, dsn.rpartition("/")[2])
+        try:
+            yield copies
+        finally:
+            copies.end()
 
 
 @pytest.fixture
-def database(postgres_dsn: str, template_database: str) -> Iterator[str]:
+def database(databases: Copies) -> Iterator[str]:
     """The connection URL of a fresh, migrated database, dropped after the test."""
-    with fresh_database(postgres_dsn, template=template_database.rpartition("/")[2]) as dsn:
+    with databases.one() as dsn:
         yield dsn
 
 

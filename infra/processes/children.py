@@ -131,7 +131,7 @@ class Child:
             with suppress(asyncio.CancelledError):
                 await watch
             return
-        _signal_group(process.pid, signal.SIGTERM)
+        _signal(process, signal.SIGTERM)
         told = asyncio.create_task(now.wait())
         await asyncio.wait(
             {watch, told}, timeout=self._patience.grace, return_when=asyncio.FIRST_COMPLETED
@@ -139,7 +139,7 @@ class Child:
         told.cancel()
         if not watch.done():
             _LOG.warning("%s does not end and is killed", self.program.name)
-            _signal_group(process.pid, signal.SIGKILL)
+            _signal(process, signal.SIGKILL)
         await watch
 
     def replace(self, why: str) -> None:
@@ -148,7 +148,7 @@ class Child:
         if self._ending or process is None or process.returncode is not None:
             return
         _LOG.warning("%s hangs (%s) and is killed", self.program.name, why)
-        _signal_group(process.pid, signal.SIGKILL)
+        _signal(process, signal.SIGKILL)
 
     def status(self) -> Status:
         """Say how the program is now."""
@@ -217,7 +217,8 @@ class Child:
             await process.wait()
             calm.cancel()
         self._last_exit = process.returncode
-        _signal_group(process.pid, signal.SIGKILL)  # what it started and did not end
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started and did not end
 
     def _forgive(self) -> None:
         self._crashes = 0
@@ -243,10 +244,13 @@ class Child:
         return pause
 
 
-def _signal_group(pid: int, by: signal.Signals) -> None:
-    # The group has the number of its first process and lives on while anybody is in it.
+def _signal(process: Process, by: signal.Signals) -> None:
+    """Signal a process that runs, and what it has started."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, by)
+        try:
+            os.killpg(process.pid, by)  # the group has the number of its first process
+        except ProcessLookupError:
+            os.kill(process.pid, by)  # one that was forked just now has no group of its own yet
 
 
 def _rss(pid: int) -> int:

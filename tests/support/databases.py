@@ -4,6 +4,7 @@ import os
 import uuid
 import warnings
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,12 +23,12 @@ def choose_postgres() -> Choice[str]:
     """Find the first PostgreSQL of the order above."""
     if given := os.environ.get("TASKLOOM_TEST_DSN"):
         return Choice(f"{without_password(given)} (TASKLOOM_TEST_DSN)", lambda _: given)
+    if found := choose():
+        return Choice(f"private cluster, {found.source}", private_cluster)
     if listening := _listening_postgres():
         return Choice("listening on 127.0.0.1:5432", lambda _: listening)
     if docker_answers():
         return Choice(f"container {POSTGRES_IMAGE}", _postgres_container)
-    if found := choose():
-        return Choice(f"private cluster, {found.source}", private_cluster)
     raise pytest.UsageError("no PostgreSQL: install one or set TASKLOOM_TEST_DSN")
 
 
@@ -67,6 +68,39 @@ def private_cluster(ground: Ground) -> str:
 @contextmanager
 def fresh_database(server: str, template: str = "template0") -> Generator[str]:
     """Make a database of its own from a template, and drop it afterwards."""
+    dsn = _make(server, template)
+    try:
+        yield dsn
+    finally:
+        _drop(server, dsn)
+
+
+class Copies:
+    """Copies of one database: the next is made, and the last dropped, while a test runs."""
+
+    def __init__(self, server: str, template: str) -> None:
+        self._server = server
+        self._template = template
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="databases")
+        self._next = self._worker.submit(_make, server, template)
+
+    @contextmanager
+    def one(self) -> Generator[str]:
+        """Take a copy, for nobody else."""
+        dsn = self._next.result()
+        self._next = self._worker.submit(_make, self._server, self._template)
+        try:
+            yield dsn
+        finally:
+            self._worker.submit(_drop, self._server, dsn)
+
+    def end(self) -> None:
+        """Drop what is left."""
+        _drop(self._server, self._next.result())
+        self._worker.shutdown()
+
+
+def _make(server: str, template: str) -> str:
     name = f"taskloom_test_{uuid.uuid4().hex[:12]}"
     with closing(psycopg.connect(server, autocommit=True)) as connection:
         connection.execute(
@@ -74,10 +108,12 @@ def fresh_database(server: str, template: str = "template0") -> Generator[str]:
                 sql.Identifier(name), sql.Identifier(template)
             )
         )
-    try:
-        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    finally:
-        with closing(psycopg.connect(server, autocommit=True)) as connection:
-            connection.execute(
-                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-            )
+    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+
+
+def _drop(server: str, dsn: str) -> None:
+    name = urlsplit(dsn).path.removeprefix("/")
+    with closing(psycopg.connect(server, autocommit=True)) as connection:
+        connection.execute(
+            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+        )

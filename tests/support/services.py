@@ -1,11 +1,13 @@
 """Which PostgreSQL and which RabbitMQ the tests run against, found in a fixed order.
 
 1. the URLs in ``TASKLOOM_TEST_DSN`` and ``TASKLOOM_TEST_AMQP_URL``
-2. servers that listen on 127.0.0.1:5432 and 127.0.0.1:5672 and let us in
-3. containers, when a Docker daemon answers
-4. the machine's own programs, as private servers; where a real RabbitMQ is required
+2. PostgreSQL as a private cluster, of the machine's own programs or of the wheel: it does not wait
+   for the disk, which two thousand databases would
+3. servers that listen on 127.0.0.1:5432 and 127.0.0.1:5672 and let us in
+4. containers, when a Docker daemon answers
+5. RabbitMQ as a private server, of the machine's own programs; where a real one is required
    (``TASKLOOM_TEST_REQUIRE=real``), root on Debian installs it with apt-get
-5. what comes with Taskloom: PostgreSQL from the wheel, the embedded broker
+6. the embedded broker
 
 Choosing is quick and happens for every run; starting happens when the first test asks.
 """

@@ -17,7 +17,7 @@ from infra.audit.keys import witness_of
 from infra.audit.places import Finding
 from infra.audit.statements import Statements
 from infra.audit.verifying import verify
-from tests.support.databases import fresh_database
+from tests.support.databases import Copies
 from tests.support.sealed import a_sealed_log
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -40,8 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sealed(postgres_dsn: str, template_database: str, folder: Path) -> Iterator[str]:
-    with fresh_database(postgres_dsn, template=template_database.rpartition("/")[2]) as dsn:
+def sealed(databases: Copies, folder: Path) -> Iterator[str]:
+    with databases.one() as dsn:
         asyncio.run(a_sealed_log(dsn, folder))
         yield dsn
 

@@ -87,8 +87,17 @@ class AccountTables:
         return cursor.rowcount == 1
 
     async def change_user(self, user: User, password: str | None = None) -> None:
-        """Store what is different; the login and the id stay."""
-        async with self._connection() as connection:
+        """Store what is different; the login and the id stay.
+
+        Subscriptions were made with the rights of a role: they end with it.
+        """
+        async with self._connection() as connection, connection.transaction():
+            cursor = await connection.execute(
+                "select from identity.users where user_id = %s and role = %s and %s for update",
+                [user.user_id, user.role, user.is_active],
+            )
+            if await cursor.fetchone() is None:
+                await _end_subscriptions(connection, f"users/{user.user_id}")
             await connection.execute(
                 "update identity.users set name = %s, role = %s, is_active = %s,"
                 " password = coalesce(%s, password) where user_id = %s",
@@ -219,14 +228,27 @@ class AccountTables:
             return await cursor.fetchall()
 
     async def revoke_key(self, key_id: str, owner: str | None, *, now: datetime) -> bool:
-        """Revoke a key, of an owner or whosever it is; False where there is none."""
-        async with self._connection() as connection:
+        """Revoke a key, of an owner or whosever it is; False where there is none.
+
+        The subscriptions of a service end with its last key.
+        """
+        async with self._connection() as connection, connection.transaction():
             cursor = await connection.execute(
                 "update identity.keys set revoked_at = coalesce(revoked_at, %(now)s)"
-                " where key_id = %(key)s and (%(owner)s::text is null or owner = %(owner)s)",
+                " where key_id = %(key)s and (%(owner)s::text is null or owner = %(owner)s)"
+                " returning case role when 'system' then subject end",
                 {"now": now, "key": key_id, "owner": owner},
             )
-        return cursor.rowcount == 1
+            row = await cursor.fetchone()
+            if row is not None and row[0] is not None:
+                cursor = await connection.execute(
+                    "select from identity.keys where subject = %s and role = 'system'"
+                    " and revoked_at is null and expires_at > %s limit 1",
+                    [row[0], now],
+                )
+                if await cursor.fetchone() is None:
+                    await _end_subscriptions(connection, f"services/{row[0]}")
+        return row is not None
 
     async def key_used(self, key_id: str, *, now: datetime) -> None:
         """Remember when a key was used last."""
@@ -236,8 +258,9 @@ class AccountTables:
             )
 
     async def revoke_subject(self, subject: str, *, now: datetime) -> None:
-        """Let no token of a subject count that was issued before now."""
-        async with self._connection() as connection:
+        """Let no token of a subject count that was issued before now, and no subscription."""
+        async with self._connection() as connection, connection.transaction():
+            await _end_subscriptions(connection, subject)
             await connection.execute(
                 "insert into identity.revoked (subject, not_before) values (%s, %s)"
                 " on conflict (subject) do update set not_before = excluded.not_before",
@@ -258,6 +281,14 @@ async def _user(connection: AsyncConnection, column: str, value: str) -> User | 
     async with connection.cursor(row_factory=class_row(User)) as cursor:
         await cursor.execute(_BY[column], [value])
         return await cursor.fetchone()
+
+
+async def _end_subscriptions(connection: AsyncConnection, actor: str) -> None:
+    await connection.execute(
+        "update subscriptions set state = 'disabled', last_error = %s"
+        " where owner = %s and state = 'active'",
+        ["whoever made it was let out", actor],
+    )
 
 
 async def _add_token(

@@ -57,9 +57,9 @@ def _postgres_container(ground: Ground) -> str:
         return container.get_connection_url()
 
 
-def private_cluster(ground: Ground) -> str:
+def private_cluster(ground: Ground, *, durable: bool = False) -> str:
     """Start a cluster that nobody else uses, and return the connection URL of its owner."""
-    cluster = EmbeddedPostgres(ground.folder(), durable=False)
+    cluster = EmbeddedPostgres(ground.folder(), durable=durable)
     ground.run(cluster.start())
     ground.at_end(lambda: ground.run(cluster.stop()))
     return cluster.dsn

@@ -52,7 +52,7 @@ class Ground:
             self._ends.callback(shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Stop what was started."""
         self._ends.close()
 

@@ -30,4 +30,4 @@ def guarded() -> Iterator[str]:
         grant(dsn, PASSWORDS)
         yield dsn
     finally:
-        ground.end()
+        ground.close()

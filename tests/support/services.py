@@ -56,4 +56,4 @@ class Servers:
 
     def end(self) -> None:
         """Stop what was started."""
-        self._ground.end()
+        self._ground.close()

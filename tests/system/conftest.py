@@ -22,7 +22,7 @@ def own_rabbitmq() -> Iterator[RabbitMQ]:
         node: PrivateRabbitMQ = start_node(ground)
         yield RabbitMQ(node.url, node.management_url)
     finally:
-        ground.end()
+        ground.close()
 
 
 @pytest.fixture

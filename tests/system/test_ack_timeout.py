@@ -33,7 +33,7 @@ def impatient(tmp_path: Path) -> Iterator[PrivateRabbitMQ]:
             ground.run(node.control("eval", setting))
         yield node
     finally:
-        ground.end()
+        ground.close()
 
 
 @pytest.fixture

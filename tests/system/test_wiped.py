@@ -65,7 +65,7 @@ class Node:
         return True
 
     def end(self) -> None:
-        self._ground.end()
+        self._ground.close()
 
 
 @pytest.fixture

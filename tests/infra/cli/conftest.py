@@ -4,14 +4,15 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.infra.cli.taskloom import Shell
-from tests.support.databases import fresh_database
+from tests.support.databases import fresh_database, private_cluster
+from tests.support.ground import Ground
 
 
 @pytest.fixture
@@ -29,10 +30,17 @@ def open_shell() -> Iterator[Shell]:
 
 
 @pytest.fixture(scope="module")
-def stack(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def durable_postgres() -> Iterator[str]:
+    """The connection URL of a PostgreSQL with the settings that the log's safety needs."""
+    with closing(Ground()) as ground:
+        yield private_cluster(ground, durable=True)
+
+
+@pytest.fixture(scope="module")
+def stack(durable_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell beside a stack that runs."""
     folder = tmp_path_factory.mktemp("stack")
-    with fresh_database(postgres_dsn) as dsn:
+    with fresh_database(durable_postgres) as dsn:
         env = {"TASKLOOM_DB__DSN": dsn, "TASKLOOM_HTTP__PORT": "0"}
         up = Shell(folder=folder, env=env).start("up")
         try:

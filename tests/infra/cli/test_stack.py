@@ -288,6 +288,9 @@ def test_an_agent_that_stands_still_is_started_again(postgres_dsn: str, tmp_path
         up = Shell(folder=tmp_path, env=env).start("up")
         try:
             wait_for(tmp_path / "err", "Ctrl-C stops everything", up.poll)
+            shell = Shell(folder=tmp_path)
+            while not _is_heard("noop_worker_001", shell):
+                assert up.poll() is None
             before = _pid_of("noop_worker_001", tmp_path)
             assert before is not None
             os.kill(before, signal.SIGSTOP)
@@ -297,13 +300,18 @@ def test_an_agent_that_stands_still_is_started_again(postgres_dsn: str, tmp_path
             while _pid_of("noop_worker_001", tmp_path) in (None, before):
                 assert time.monotonic() < deadline, "nobody was started in its place"
                 time.sleep(0.05)
-            ended = Shell(folder=tmp_path).run("run", given(Shell(folder=tmp_path), "g", GRAPH))
+            ended = shell.run("run", given(shell, "g", GRAPH))
             assert ended.code == 0, ended.err
             assert (tmp_path / "err").read_text().count("restarted") == 1
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(up.pid, signal.SIGINT)
             up.wait(30)
+
+
+def _is_heard(name: str, shell: Shell) -> bool:
+    listed: dict[str, Any] = shell.run("agents", "list", "--json").json
+    return any(one["agent_id"] == name and one["last_heartbeat"] for one in listed["agents"])
 
 
 def _pid_of(name: str, folder: Path) -> int | None:

@@ -1,6 +1,8 @@
 """The servers of the tests, and the promise that nothing is left out silently."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 import structlog
@@ -10,6 +12,7 @@ from tests.support.brokers import can_start_node
 from tests.support.databases import Copies, fresh_database
 from tests.support.ground import requires_real
 from tests.support.services import Servers
+from tests.support.telling import TOLD, Tell
 
 _SERVERS = pytest.StashKey[Servers]()
 _LEFT_OUT = pytest.StashKey[list[str]]()
@@ -53,12 +56,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.stash[_LEFT_OUT] = [item.nodeid for item in left_out]
+        if (told := getattr(config, "workeroutput", None)) is not None:
+            told["left_out"] = config.stash[_LEFT_OUT]
         config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear from a process that runs a part of the tests what it has left out."""
+    if left_out := getattr(node, "workeroutput", {}).get("left_out"):
+        node.config.stash[_LEFT_OUT] = left_out  # all of them collect the same
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    lines = [line for one in reports for name, line in one.user_properties if name == TOLD]
+    if lines:
+        terminalreporter.section("told")
+    for line in lines:
+        terminalreporter.write_line(str(line))
     left_out = config.stash.get(_LEFT_OUT, None)
     if not left_out:
         return
@@ -72,6 +90,12 @@ def pytest_terminal_summary(
         red=True,
         bold=True,
     )
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Say a line at the end of the run."""
+    return partial(record_property, TOLD)
 
 
 @pytest.fixture(scope="session")

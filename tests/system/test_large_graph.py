@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from domain.graph import check
 from domain.tasks import Task
+from tests.support.telling import Tell
 from tests.system.checker import require
 from tests.system.graphs import layered
 from tests.system.processes import Stack, running
@@ -26,17 +27,16 @@ def stack(tmp_path: Path, database: str, vhost_url: str) -> Iterator[Stack]:
         yield stack
 
 
-def test_ten_thousand_tasks_are_checked_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ten_thousand_tasks_are_checked_at_once(tell: Tell) -> None:
     tasks = TypeAdapter(list[Task]).validate_python(layered(10_000, width=100))
     began = time.perf_counter()
     check(tasks)
     took = time.perf_counter() - began
-    with capsys.disabled():
-        print(f"\na graph of {len(tasks)} tasks is checked in {took:.3f} s")
+    tell(f"a graph of {len(tasks)} tasks is checked in {took:.3f} s")
     assert took < 5  # many times what it takes
 
 
-def test_a_large_graph_is_carried_out(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_large_graph_is_carried_out(stack: Stack, tell: Tell) -> None:
     began = time.perf_counter()
     plan_id = stack.submit(layered(TASKS, width=100))
     stack.until_completed(plan_id, seconds=500)
@@ -45,5 +45,4 @@ def test_a_large_graph_is_carried_out(stack: Stack, capsys: pytest.CaptureFixtur
     (run,) = found.runs.values()
     assert len(run.tasks) == TASKS
     assert not stack.deaths
-    with capsys.disabled():
-        print(f"\n{TASKS} tasks, {found.events} events in {took:.1f} s: {TASKS / took:.0f} tasks/s")
+    tell(f"{TASKS} tasks, {found.events} events in {took:.1f} s: {TASKS / took:.0f} tasks/s")

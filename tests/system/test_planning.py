@@ -17,6 +17,7 @@ from domain.run_events import GatherClosed, ReportIgnored, TaskCompleted
 from tests.agents.carrying import PLANNERS, WORKERS
 from tests.support.planning import attempts, enter, of_type, paused, post
 from tests.support.recorded import read_log
+from tests.support.telling import Tell
 from tests.system.checker import require
 from tests.system.processes import ROOT, Stack, running
 
@@ -50,7 +51,7 @@ async def planned(stack: Stack, plan_id: str) -> Mapping[str, Any]:
 
 
 async def test_the_domains_plan_at_the_same_time(
-    stack: Stack, vhost_url: str, database: str, capsys: pytest.CaptureFixture[str]
+    stack: Stack, vhost_url: str, database: str, tell: Tell
 ) -> None:
     slow = [paused(PLANNERS[name], seconds=1) for name in DOMAINS]
     async with AsyncExitStack() as agents:
@@ -63,8 +64,7 @@ async def test_the_domains_plan_at_the_same_time(
     assert max(started for started, _ in planners) < min(ended for _, ended in planners)
     took = (times["synthesize"][1] - times["decompose"][0]).total_seconds()
     assert took < sum((ended - started).total_seconds() for started, ended in planners)
-    with capsys.disabled():
-        print(f"\nfive planners that pause for 1 s each: planned in {took:.2f} s")
+    tell(f"five planners that pause for 1 s each: planned in {took:.2f} s")
     await asyncio.to_thread(require, database)
 
 

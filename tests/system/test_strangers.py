@@ -18,6 +18,7 @@ import pytest
 
 from infra.chaos.letters import goal, letter, malformed
 from tests.support.services import Servers
+from tests.support.telling import Tell
 from tests.system.checker import require
 from tests.system.malformed import send
 from tests.system.processes import ROOT, Stack, running
@@ -48,9 +49,7 @@ def block(language: str, first: str) -> str:
     return found[1]
 
 
-def test_a_stranger_in_node_does_the_same(
-    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stranger_in_node_does_the_same(stack: Stack, tmp_path: Path, tell: Tell) -> None:
     script = tmp_path / "stranger.mjs"
     script.write_text(block("javascript", "// stranger.mjs"))
     node, npm = shutil.which("node"), shutil.which("npm")
@@ -61,8 +60,7 @@ def test_a_stranger_in_node_does_the_same(
         timeout=90,
     )
     if not node or not installed or installed.returncode:
-        with capsys.disabled():
-            print("\nNOT RUN: the example in Node needs node, npm and its registry")
+        tell("NOT RUN: the example in Node needs node, npm and its registry")
         if node:
             subprocess.run([node, "--check", script], check=True, capture_output=True)
         return
@@ -77,16 +75,15 @@ def test_a_stranger_in_node_does_the_same(
 
 
 def test_a_shell_is_enough_to_submit_a_goal(
-    stack: Stack, servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stack: Stack, servers: Servers, tmp_path: Path, tell: Tell
 ) -> None:
     script = tmp_path / "say.sh"
     script.write_text(block("bash", "# say.sh"))
     management = servers.rabbitmq.management_url
     lacking = [name for name in ("bash", "curl", "rabbitmqadmin") if not shutil.which(name)]
     if lacking or management is None:
-        with capsys.disabled():
-            what = ", ".join(lacking) or "a management API"
-            print(f"\nNOT RUN: the example for a shell needs {what}")
+        what = ", ".join(lacking) or "a management API"
+        tell(f"NOT RUN: the example for a shell needs {what}")
         if "bash" not in lacking:
             subprocess.run(["bash", "-n", script], check=True)
         return

@@ -21,6 +21,7 @@ from domain.run_events import RunStarted, TaskCompleted, TaskDispatched
 from infra.cli.formats.files import read
 from tests.support.planning import of_type
 from tests.support.recorded import log_of
+from tests.support.telling import Tell
 from tests.system.checker import require
 from tests.system.processes import ROOT, Stack, running
 
@@ -90,9 +91,7 @@ def stack(tmp_path: Path, database: str, vhost_url: str) -> Iterator[Stack]:
         assert stack.stop("up", seconds=30) == 0
 
 
-def test_workflows_run_in_their_order(
-    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_workflows_run_in_their_order(stack: Stack, tmp_path: Path, tell: Tell) -> None:
     given = sorted(FOLDER.glob("*.json*")) if FOLDER.is_dir() else []
     workflows = [
         one for one in map(Workflow.of, [*own(tmp_path), *given]) if len(one.tasks) <= LARGEST
@@ -108,11 +107,10 @@ def test_workflows_run_in_their_order(
     assert len(found.runs) == len(workflows)
     assert not stack.deaths
     tasks = sum(len(run.tasks) for run in found.runs.values())
-    with capsys.disabled():
-        print(
-            f"\n{len(workflows)} workflows of {tasks} tasks ran in {took:.0f} s;"
-            f" {len(given)} are in {FOLDER.name}"
-        )
+    tell(
+        f"{len(workflows)} workflows of {tasks} tasks ran in {took:.0f} s;"
+        f" {len(given)} are in {FOLDER.name}"
+    )
 
 
 def ran_as_written(stack: Stack, run_id: str, workflow: Workflow) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 from pydantic import TypeAdapter
 
 from agents.planners.linking import link
@@ -21,6 +20,7 @@ from infra.llm_stub.scenario import Rule
 from tests.agents.carrying import PLANNERS, WORKERS
 from tests.agents.llm.asking import GOAL, KEY, attempt, choices, panel_for, planners
 from tests.support.stubs import played
+from tests.support.telling import Tell
 
 CASES: Sequence[Mapping[str, Any]] = json.loads(
     Path(__file__).with_name("injections.json").read_text()
@@ -77,7 +77,7 @@ def breaches(tasks: Sequence[Task], honest: Mapping[str, str]) -> list[str]:
 
 
 async def test_no_injection_gets_further_than_the_rights_of_its_task(
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     assert len(CASES) >= 60
     assert len({case["name"] for case in CASES}) == len(CASES)
@@ -105,8 +105,7 @@ async def test_no_injection_gets_further_than_the_rights_of_its_task(
         assert stub.stub.requests >= len(CASES)
         assert any("OBEY:" in heard.text for heard in stub.stub.heard)
         assert not any(KEY in heard.text for heard in stub.stub.heard)
-    with capsys.disabled():
-        print(f"\n{len(CASES)} injections, {refused} refused, {len(found)} breaches")
+    tell(f"{len(CASES)} injections, {refused} refused, {len(found)} breaches")
     assert found == []
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from infra.simulation.hunting import MOST, Catch, plant_of, selftest
 from infra.simulation.plants import PLANTS
+from tests.support.telling import Tell
 
 ABOUT = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I11", "I12", "I13", "I16", "I17")
 
@@ -14,13 +15,12 @@ def test_every_invariant_has_a_plant() -> None:
 
 
 @pytest.mark.timeout(900)
-def test_every_planted_bug_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_planted_bug_is_found(tell: Tell) -> None:
     assert len(PLANTS) >= 12
     catches: list[Catch] = []
     for catch in selftest(most=MOST):
         catches.append(catch)
-        with capsys.disabled():
-            print(f"\n{catch.plant}: seed {catch.seed}, {catch.violation}", end="")
+        tell(f"{catch.plant}: seed {catch.seed}, {catch.violation}")
     missed = [catch.plant for catch in catches if not catch.is_right]
     assert not missed
 

@@ -7,6 +7,7 @@ import pytest
 from infra.simulation.hunting import survey
 from infra.simulation.simulate import simulate
 from infra.simulation.verdict import Verdict
+from tests.support.telling import Tell
 
 SEEDS = 3_000
 SECONDS = 240.0
@@ -34,7 +35,7 @@ def told(verdict: Verdict) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_no_seed_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_seed_breaks_a_promise(tell: Tell) -> None:
     began, seeds, events = time.monotonic(), 0, 0
     faults: dict[str, int] = {}
     for verdict in survey(range(1, SEEDS + 1), until=began + SECONDS):
@@ -42,10 +43,9 @@ def test_no_seed_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
         seeds, events = seeds + 1, events + verdict.events
         for fault, count in verdict.faults.items():
             faults[fault] = faults.get(fault, 0) + count
-    with capsys.disabled():
-        pace = seeds / (time.monotonic() - began)
-        print(f"\nsimulation: {seeds} seeds, {events} events, {pace:.1f} seeds/s")
-        print("  " + ", ".join(f"{fault} {count}" for fault, count in sorted(faults.items())))
+    pace = seeds / (time.monotonic() - began)
+    tell(f"simulation: {seeds} seeds, {events} events, {pace:.1f} seeds/s")
+    tell("  " + ", ".join(f"{fault} {count}" for fault, count in sorted(faults.items())))
     assert seeds >= LEAST
     assert len(faults) > 20, "faults that never happen prove nothing"
 

@@ -1,6 +1,7 @@
 """The servers of the tests, and the promise that nothing is left out silently."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,8 @@ import structlog
 
 from infra.migrations import upgrade
 from tests.support.brokers import can_start_node
-from tests.support.databases import Copies, fresh_database
-from tests.support.ground import requires_real
+from tests.support.databases import Copies, fresh_database, private_cluster
+from tests.support.ground import Ground, requires_real
 from tests.support.services import Servers
 from tests.support.telling import TOLD, Tell
 
@@ -132,6 +133,21 @@ def databases(postgres_dsn: str) -> Iterator[Copies]:
 def database(databases: Copies) -> Iterator[str]:
     """The connection URL of a fresh, migrated database, dropped after the test."""
     with databases.one() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def durable_postgres() -> Iterator[str]:
+    """The connection URL of a PostgreSQL with the settings that the log's safety needs."""
+    with closing(Ground()) as ground:
+        yield private_cluster(ground, durable=True)
+
+
+@pytest.fixture
+def durable_database(durable_postgres: str) -> Iterator[str]:
+    """The connection URL of a migrated database where ``taskloom doctor`` finds nothing wrong."""
+    with fresh_database(durable_postgres) as dsn:
+        upgrade(dsn)
         yield dsn
 
 

@@ -210,7 +210,7 @@ class EmbeddedPostgres:
             "log_timezone": "UTC",
         }
         if not self._durable:
-            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            options |= {"fsync": "off", "full_page_writes": "off"}
         flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         rotate(self._log)
         self._server = launch(

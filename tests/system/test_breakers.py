@@ -51,12 +51,12 @@ def waiting(stack: Stack) -> int:
 
 @pytest.mark.real
 def test_work_for_agents_that_fail_at_everything_waits_until_they_are_well(
-    tmp_path: Path, database: str, vhost_url: str
+    tmp_path: Path, durable_database: str, vhost_url: str
 ) -> None:
     file = tmp_path / "flaky.py"
     file.write_text(FLAKY)
     agents = {"flaky_1": str(file)}
-    with running(tmp_path, database, vhost_url, agents=agents, env=QUICK) as stack:
+    with running(tmp_path, durable_database, vhost_url, agents=agents, env=QUICK) as stack:
         first = stack.submit(tasks(6))
         stack.until(lambda: state(stack) == "open", "the breaker is open")
         (degraded,) = stack.ask("/status")["degraded"]
@@ -78,4 +78,4 @@ def test_work_for_agents_that_fail_at_everything_waits_until_they_are_well(
         assert stack.count("breaker.closed") == 1
         assert stack.count("breaker.opened") == stack.count("breaker.half_opened")
         assert stack.ask("/status")["degraded"] == []
-        require(database)
+        require(durable_database)

@@ -62,9 +62,9 @@ def until_cause(stack: Stack, run_id: str, task_id: str, cause: str, **details: 
 
 
 def test_whatever_keeps_a_task_is_named_while_it_does(
-    tmp_path: Path, database: str, vhost_url: str
+    tmp_path: Path, durable_database: str, vhost_url: str
 ) -> None:
-    with running(tmp_path, database, vhost_url) as stack:
+    with running(tmp_path, durable_database, vhost_url) as stack:
         for agent_id, reference in AGENTS.items():
             stack.start(agent_id, "agent", reference, "--id", agent_id)
         nobody_paints(stack)

@@ -4,15 +4,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.infra.cli.taskloom import Shell
-from tests.support.databases import fresh_database, private_cluster
-from tests.support.ground import Ground
+from tests.support.databases import fresh_database
 
 
 @pytest.fixture
@@ -27,13 +26,6 @@ def open_shell() -> Iterator[Shell]:
     with TemporaryDirectory(prefix="taskloom-test-") as folder:
         Path(folder).chmod(0o755)
         yield Shell(folder=Path(folder))
-
-
-@pytest.fixture(scope="module")
-def durable_postgres() -> Iterator[str]:
-    """The connection URL of a PostgreSQL with the settings that the log's safety needs."""
-    with closing(Ground()) as ground:
-        yield private_cluster(ground, durable=True)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,21 @@ def reconnect_interval() -> float:
     return RECONNECT_INTERVAL * random.uniform(1.0, 1.5)  # noqa: S311 # no secret, only not in step
 
 
+class _Closing(RobustConnection):
+    """Leaves nothing behind when its first attempt is given up.
+
+    The library goes on reconnecting for ever then, whatever is cancelled, although nobody has
+    anything that could be closed: a process could not end.
+    """
+
+    async def connect(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 # as the library's
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()
+            raise
+
+
 async def connect(url: str, *, name: str, is_patient: bool = True) -> RobustConnection:
     """Connect, and stay connected until closed.
 
@@ -44,6 +59,7 @@ async def connect(url: str, *, name: str, is_patient: bool = True) -> RobustConn
         timeout=CONNECT_TIMEOUT,
         reconnect_interval=reconnect_interval(),
         fail_fast=not is_patient,
+        connection_class=_Closing,
     )
 
 

@@ -32,9 +32,9 @@ bench: dev ## Measure throughput beside a hand-written floor, and the cost of si
 # -- what checks ---------------------------------------------------------------
 
 .PHONY: test quick lint fix
-test: dev ## Run every test, with coverage
+test: dev ## Run every test, on two cores, with coverage
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --include='domain/*' --fail-under=98
 	@$(BIN)/coverage report --fail-under=90

@@ -136,12 +136,15 @@ class Recorder:
     async def _record(self, group: Sequence[_Said]) -> None:
         waiting = list(group)
         try:
-            for _ in range(self._tries):
+            if await self._try(waiting, self._store.append):
+                return
+            for _ in range(self._tries - 1):
+                waiting = await self._without_lost_commits(waiting)
                 if await self._try(waiting, self._store.append):
                     return
-                waiting = await self._without_lost_commits(waiting)
             # Whoever is slower would lose for ever against one that appends without a pause.
             async with self._store.turn() as append:
+                waiting = await self._without_lost_commits(waiting)
                 is_settled = await self._try(waiting, append)
         except Unavailable as error:
             for said in waiting:

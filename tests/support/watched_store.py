@@ -35,6 +35,7 @@ class WatchedStore:
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[Append]:
+        await self.before_append()  # nobody waits yet
         async with self._inner.turn() as append:
 
             async def watched(events: Sequence[Recorded[Event]]) -> Sequence[int]:

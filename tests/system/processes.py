@@ -218,7 +218,7 @@ class Stack:
         return subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=ROOT,
-            env=os.environ | self._surroundings() | dict(env),
+            env=_unmeasured() | self._surroundings() | dict(env),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -251,6 +251,11 @@ def running(
         yield stack
     finally:
         stack.end()
+
+
+def _unmeasured() -> dict[str, str]:
+    """Return our environment without what makes coverage start: its counting takes a third more."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def taskloom(*arguments: str, code: int = 0, env: Mapping[str, str], seconds: float = 110) -> str:

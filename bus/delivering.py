@@ -112,16 +112,29 @@ class Delivering:
         name = subscription.subscription_id
         try:
             try:
-                await self._follow(subscription)
+                await self._follow_well(subscription)
             except Gone as error:
                 await self._disable(subscription, str(error))
         except Unavailable as error:
             log.warning("subscription.waits", name=name, why=str(error))
-        except asyncio.CancelledError:
+
+    async def _follow_well(self, subscription: Subscription) -> None:
+        """Follow the log; what nobody foresaw is a failure like others, and holds up nobody else.
+
+        Afterwards whoever looks after it begins again, from where it is.
+
+        Raises:
+            Gone: It is over, or failed for too long.
+            Unavailable: The log cannot be read.
+        """
+        try:
+            await self._follow(subscription)
+        except (Gone, Unavailable):
             raise
-        except Exception:
-            # One that makes us fail must not keep the others from what they wait for.
-            log.exception("subscription.fails", name=name)
+        except Exception as error:
+            log.exception("subscription.fails", name=subscription.subscription_id)
+            why = f"it makes us fail with {type(error).__name__}: tell the operators"
+            await asyncio.sleep(await self._fail(subscription, why))
 
     async def _follow(self, subscription: Subscription) -> None:
         followed = self._new_log()
@@ -171,14 +184,22 @@ class Delivering:
                 return await self._carriers[subscription.delivery].bring(subscription, events)
             except (NotBrought, Unavailable) as error:
                 why = str(error)
-            now = self._clock.now()
-            stands = await self._subscriptions.fail(subscription.subscription_id, why, at=now)
-            if stands is None or stands.failing_since is None:
-                raise Gone("it was taken back")
-            if now - stands.failing_since > self._give_up:
-                raise Gone(f"nothing was taken for {self._give_up}: {why}")
-            pause = min(_FIRST_PAUSE * 2 ** min(stands.failures - 1, 20), _LONGEST_PAUSE)
-            await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 # it only spreads
+            await asyncio.sleep(await self._fail(subscription, why))
+
+    async def _fail(self, subscription: Subscription, why: str) -> float:
+        """Remember a failure, and return the seconds until the next attempt.
+
+        Raises:
+            Gone: There is none: it was taken back, or has failed for too long.
+        """
+        now = self._clock.now()
+        stands = await self._subscriptions.fail(subscription.subscription_id, why, at=now)
+        if stands is None or stands.failing_since is None:
+            raise Gone("it was taken back")
+        if now - stands.failing_since > self._give_up:
+            raise Gone(f"nothing was taken for {self._give_up}: {why}")
+        pause = min(_FIRST_PAUSE * 2 ** min(stands.failures - 1, 20), _LONGEST_PAUSE)
+        return pause * random.uniform(0.75, 1.25)  # noqa: S311 # it only spreads
 
     async def _disable(self, subscription: Subscription, why: str) -> None:
         """Give a subscription up, and say so in the record."""

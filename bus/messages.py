@@ -44,3 +44,20 @@ class Delivery:
     key: str
     is_redelivered: bool
     properties: Properties
+
+
+def arrived(message: Message, *, tag: int = 0) -> Delivery:
+    """Return a message as its reader would be given it."""
+    return Delivery(
+        body=message.body,
+        tag=tag,
+        exchange=message.exchange,
+        key=message.key,
+        is_redelivered=False,
+        properties=Properties(
+            content_type=message.content_type,
+            message_id=message.message_id,
+            content_encoding=message.content_encoding,
+            headers=message.headers,
+        ),
+    )

@@ -12,9 +12,8 @@ from typing import Final, Literal, cast
 from bus.envelope import decode_recorded
 from bus.heard import hear
 from bus.letters import SENT_AGAIN, CannotBeSentAgain, KeptLetter
-from bus.messages import Delivery
+from bus.messages import arrived
 from bus.ports import Clock, Store
-from bus.properties import Properties
 from bus.recorder import Poisonous
 from bus.states import MOST_PARTS, Known
 from bus.suspects import KillsItsReader
@@ -103,7 +102,7 @@ class Rehearsal:
         return Verdict(letter=letter.id, cause=letter.cause, answer=answer, detail=detail)
 
     async def _report(self, letter: KeptLetter) -> tuple[Answer, str]:
-        heard = hear(_delivery(letter))
+        heard = hear(arrived(letter.message()))
         if heard.report is None:
             raise heard.refusal or Refused("it cannot be read")
         report: Report[AnyReport] = heard.report
@@ -158,21 +157,3 @@ class Rehearsal:
         while self._parts > self._most_parts and len(self._known) > 1:
             _, dropped = self._known.popitem(last=False)
             self._parts -= dropped.parts
-
-
-def _delivery(letter: KeptLetter) -> Delivery:
-    """Return a letter as its reader would be given it."""
-    message = letter.message()
-    return Delivery(
-        body=message.body,
-        tag=0,
-        exchange=message.exchange,
-        key=message.key,
-        is_redelivered=False,
-        properties=Properties(
-            content_type=message.content_type,
-            message_id=message.message_id,
-            content_encoding=message.content_encoding,
-            headers=message.headers,
-        ),
-    )

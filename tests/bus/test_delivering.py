@@ -22,8 +22,8 @@ from bus.subscriptions import DISABLED, Delivery, Subscription, queue_of
 from bus.topology import declare, topology
 from bus.webhooks import WebhookCarrier, new_secret, signature
 from domain.messages import MessagePublished, message_stream
-from domain.policies import AnyReport
-from domain.recorded import Report
+from domain.policies import AnyReport, Event
+from domain.recorded import Recorded, Report
 from infra.store.store import PostgresStore
 from infra.store.subscriptions import SubscriptionTable
 from tests.support.waiting import until
@@ -171,6 +171,37 @@ async def desk(database: str) -> AsyncIterator[Desk]:
 WEBHOOKS: Mapping[str, Any] = {"webhook": WebhookCarrier(CLOCK, allowed=["127.0.0.1"])}
 
 
+class Clumsy:
+    """A carrier with a bug that shows with its first events."""
+
+    def __init__(self) -> None:
+        self.brought: list[int] = []
+        self._left = 2
+
+    async def bring(self, subscription: Subscription, events: Sequence[Recorded[Event]]) -> int:
+        if subscription.subscription_id == "sub_bad" and self._left:
+            self._left -= 1
+            raise LookupError("a bug")
+        self.brought.append(events[0].position)
+        return 1
+
+    async def close(self, subscription: Subscription) -> None:
+        pass
+
+
+async def test_what_nobody_foresaw_is_a_failure_that_is_told_and_tried_again(desk: Desk) -> None:
+    carrier = Clumsy()
+    await desk.subscribe("sub_bad", "webhook", "http://127.0.0.1:9/")
+    await desk.subscribe("sub_good", "webhook", "http://127.0.0.1:9/")
+    position = await desk.publish(1, 2)
+    async with desk.delivering({"webhook": carrier}):
+        told = await desk.until("sub_bad", lambda one: one.failures > 0)
+        assert told.last_error == "it makes us fail with LookupError: tell the operators"
+        await desk.until("sub_good", lambda one: one.position >= position)
+        await desk.until("sub_bad", lambda one: one.position >= position)
+    assert len(carrier.brought) == 4
+
+
 async def test_a_webhook_gets_every_event_signed_and_in_order_although_it_fails(desk: Desk) -> None:
     async with receiving(lambda number: 500 if number in (1, 3) else 204) as receiver:
         await desk.subscribe("sub_1", "webhook", receiver.url)
@@ -208,7 +239,7 @@ async def test_what_was_owed_is_brought_by_the_next_process(desk: Desk) -> None:
         async with desk.delivering(WEBHOOKS):
             await desk.publish(0, 1)
             await desk.until("sub_1", lambda found: found.delivered == 2)
-        await desk.publish(2)
+        await desk.publish(1, 2)
         async with desk.delivering(WEBHOOKS):
             await desk.until("sub_1", lambda found: found.delivered == 3)
     assert receiver.builds == [0, 1, 2]

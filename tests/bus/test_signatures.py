@@ -10,8 +10,7 @@ from agents.kit.identity import Identity
 from agents.kit.reporter import Reporter
 from bus.gate import Gate
 from bus.heard import Heard, hear
-from bus.messages import Delivery, Message
-from bus.properties import Properties
+from bus.messages import Delivery, arrived
 from bus.recorder import Recorder
 from bus.refusals import IdentityMismatch
 from bus.signatures import BELIEVED, Signatures, Strictness
@@ -181,21 +180,5 @@ async def test_what_our_own_agents_sign_and_compress_is_heard(keys: AgentKeyTabl
     first = reporter.report(plain, origin="1")
     large = reporter.report(registered, origin="2")
     assert (first.content_encoding, large.content_encoding) == (None, "gzip")
-    assert await told.hear([as_delivered(first)], [as_delivered(large)]) == []
+    assert await told.hear([arrived(first, tag=1)], [arrived(large, tag=1)]) == []
     assert told.types == ["agent.registered"] * 2
-
-
-def as_delivered(message: Message) -> Delivery:
-    return Delivery(
-        body=message.body,
-        tag=1,
-        exchange=message.exchange,
-        key=message.key,
-        is_redelivered=False,
-        properties=Properties(
-            content_type=message.content_type,
-            message_id=message.message_id,
-            content_encoding=message.content_encoding,
-            headers=message.headers,
-        ),
-    )

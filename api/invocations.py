@@ -12,7 +12,7 @@ from api.deps import Ports
 from api.durations import human, human_or_none
 from api.errors import AgentBusy, UnknownAction
 from api.reading import snapshot
-from bus.asking import AgentNotThere
+from bus.asking import AgentNotThere, Question
 from bus.depths import BrokerUnavailable
 from bus.requests import AgentAnswer, Seconds
 from domain.errors import Refused, TooHeavy, UnknownAgent
@@ -87,14 +87,16 @@ async def invoke_agent(
     _require_action(agent.row, asked.action)
     if ports.asks is None:
         raise BrokerUnavailable(ConnectionError("this process has no connection to it"))
-    answer = await ports.asks.ask(
-        agent_id,
-        (agent.row.role, agent.row.agent_type),
+    question = Question(
+        agent_id=agent_id,
+        role=agent.row.role,
+        agent_type=agent.row.agent_type,
         action=asked.action,
         payload=asked.payload,
         timeout=asked.timeout,
         actor=caller.actor,
     )
+    answer = await ports.asks.ask(question)
     return _answered(answer, asked.action, agent.row.role)
 
 

@@ -1,6 +1,7 @@
 """Asks agents, and hears their answers."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
 
@@ -36,19 +37,25 @@ class AgentTimeout(Unavailable):
         super().__init__(f"agent {agent_id} has not answered within {seconds:g} s")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What somebody wants one agent to do now."""
+
+    agent_id: AgentId
+    role: Role
+    agent_type: AgentType
+    action: str
+    payload: JsonObject
+    timeout: float
+    """Seconds; the agent is told of it, and gives up as well."""
+
+    actor: str
+
+
 class Asks(Protocol):
     """Asks one agent to do one thing now."""
 
-    async def ask(
-        self,
-        agent_id: AgentId,
-        kind: tuple[Role, AgentType],
-        *,
-        action: str,
-        payload: JsonObject,
-        timeout: float,  # noqa: ASYNC109 # the agent is told of it
-        actor: str,
-    ) -> AgentAnswer:
+    async def ask(self, question: Question) -> AgentAnswer:
         """Return what the agent answers.
 
         Raises:
@@ -72,16 +79,7 @@ class Asker:
         """Hear answers from now on, until the connection is closed for good."""
         await listen_to({self._key: self._hear}, connection=self._connection)
 
-    async def ask(
-        self,
-        agent_id: AgentId,
-        kind: tuple[Role, AgentType],
-        *,
-        action: str,
-        payload: JsonObject,
-        timeout: float,  # noqa: ASYNC109 # the agent is told of it
-        actor: str,
-    ) -> AgentAnswer:
+    async def ask(self, question: Question) -> AgentAnswer:
         """Return what the agent answers.
 
         Raises:
@@ -91,27 +89,27 @@ class Asker:
         """
         request = AgentInvoke(
             request_id=uuid4().hex,
-            agent_id=agent_id,
-            action=action,
-            payload=payload,
-            timeout=timeout,
+            agent_id=question.agent_id,
+            action=question.action,
+            payload=question.payload,
+            timeout=question.timeout,
             reply_to=self._key,
-            actor=actor,
+            actor=question.actor,
         )
+        key = request_key(question.role, question.agent_type, question.agent_id)
         answered: asyncio.Future[AgentAnswer] = asyncio.get_running_loop().create_future()
         self._waiting[request.request_id] = answered
         try:
-            async with asyncio.timeout(timeout):
-                message = encode_request(request, key=request_key(*kind, agent_id))
-                match await self._sender.send(message):
+            async with asyncio.timeout(question.timeout):
+                match await self._sender.send(encode_request(request, key=key)):
                     case "unroutable":
-                        raise AgentNotThere(agent_id, "listens to no requests")
+                        raise AgentNotThere(question.agent_id, "listens to no requests")
                     case "nacked" | "unknown":
                         raise BrokerUnavailable(ConnectionError("it has not taken the request"))
                     case "confirmed":
                         return await answered
         except TimeoutError as error:
-            raise AgentTimeout(agent_id, timeout) from error
+            raise AgentTimeout(question.agent_id, question.timeout) from error
         finally:
             del self._waiting[request.request_id]
 

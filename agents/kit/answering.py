@@ -6,6 +6,7 @@ import structlog
 
 from agents.agent import Agent, CannotBeDone, Carry, Work
 from agents.kit.dependencies import Dependencies
+from agents.kit.draining import drain
 from agents.kit.gate import Gate
 from agents.kit.identity import Identity
 from agents.kit.outcome import classified, readable
@@ -54,13 +55,7 @@ class Answering:
 
     async def drain(self, grace: float | None) -> None:
         """Wait so many seconds for what runs, and give up the rest."""
-        if not self._running:
-            return
-        _, late = await asyncio.wait(self._running, timeout=grace)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=1.0)
+        await drain(self._running, grace)
 
     async def _answer(self, request: AgentInvoke) -> None:
         try:

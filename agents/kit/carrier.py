@@ -7,6 +7,7 @@ import structlog
 
 from agents.agent import Agent, CannotBeDone, TryAgain, Work
 from agents.kit.dependencies import Dependencies
+from agents.kit.draining import drain
 from agents.kit.ended import Attempt, Ended
 from agents.kit.gate import Gate
 from agents.kit.held import Held
@@ -131,14 +132,8 @@ class Carrier:
 
     async def drain(self, grace: float | None) -> None:
         """Wait so many seconds for what runs, or for all of it, and leave the rest to its lease."""
-        if not self._running:
-            return
-        _, late = await asyncio.wait(self._running, timeout=grace)
-        for task in late:
-            task.cancel()
-        if late:
-            log.warning("agent.leaves_work", tasks=len(late), grace=grace)
-            await asyncio.wait(late, timeout=1.0)
+        if late := await drain(self._running, grace):
+            log.warning("agent.leaves_work", tasks=late, grace=grace)
 
     async def _begin(
         self,

@@ -4,13 +4,12 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
-from bus.asking import Asker
+from bus.asking import Asker, Question
 from bus.connect import connect
 from bus.depths import BrokerUnavailable
 from bus.publishing import Publisher
 from bus.requests import AgentAnswer
 from bus.together import end
-from domain.values import AgentId, AgentType, JsonObject, Role
 
 _PATIENCE: Final = 1.0
 """Seconds that somebody who asks waits for the broker."""
@@ -33,16 +32,7 @@ class AsksSoon:
             await end((self._opening,))
         await self._open.aclose()
 
-    async def ask(
-        self,
-        agent_id: AgentId,
-        kind: tuple[Role, AgentType],
-        *,
-        action: str,
-        payload: JsonObject,
-        timeout: float,  # noqa: ASYNC109 # the agent is told of it
-        actor: str,
-    ) -> AgentAnswer:
+    async def ask(self, question: Question) -> AgentAnswer:
         """Return what the agent answers.
 
         Raises:
@@ -54,9 +44,7 @@ class AsksSoon:
         done, _ = await asyncio.wait((self._opening,), timeout=_PATIENCE)
         if not done:
             raise BrokerUnavailable(ConnectionError("there is no connection yet"))
-        return await self._opening.result().ask(
-            agent_id, kind, action=action, payload=payload, timeout=timeout, actor=actor
-        )
+        return await self._opening.result().ask(question)
 
     async def _connect(self) -> Asker:
         connection = await connect(self._url, name="api.requests")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agents.agent import Agent, CannotBeDone, Work
-from bus.asking import AgentNotThere, AgentTimeout, Asker
+from bus.asking import AgentNotThere, AgentTimeout, Asker, Question
 from bus.connect import connect
 from bus.orders import AgentStop, encode_order
 from bus.publishing import Publisher
@@ -35,12 +35,15 @@ class Switchboard:
         self, action: str, payload: JsonObject | None = None, *, seconds: float = 20.0
     ) -> AgentAnswer:
         return await self._asker.ask(
-            self.agent_id,
-            ("execution", "TEST"),
-            action=action,
-            payload=payload or {},
-            timeout=seconds,
-            actor="users/ada",
+            Question(
+                agent_id=self.agent_id,
+                role="execution",
+                agent_type="TEST",
+                action=action,
+                payload=payload or {},
+                timeout=seconds,
+                actor="users/ada",
+            )
         )
 
     async def is_there(self) -> None:

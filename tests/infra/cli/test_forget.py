@@ -28,7 +28,7 @@ def cluster() -> Iterator[str]:
         upgrade(dsn)
         yield dsn
     finally:
-        ground.end()
+        ground.close()
 
 
 async def test_whoever_is_forgotten_is_forgotten_by_every_verb(cluster: str, shell: Shell) -> None:

@@ -23,7 +23,7 @@ def node() -> Iterator[tuple[PrivateRabbitMQ, Ground]]:
     try:
         yield start_node(ground), ground
     finally:
-        ground.end()
+        ground.close()
 
 
 def files_with(folder: Path, word: bytes) -> list[str]:

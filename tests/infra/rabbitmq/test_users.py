@@ -48,7 +48,7 @@ def node() -> Iterator[PrivateRabbitMQ]:
     node = start_node(ground)
     call(node.management_url, "POST", "definitions", DEFINITIONS.read_bytes())
     yield node
-    ground.end()
+    ground.close()
 
 
 def url_of(node: PrivateRabbitMQ, user: str) -> str:

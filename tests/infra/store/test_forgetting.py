@@ -103,7 +103,7 @@ def house() -> Iterator[House]:
         assert row is not None
         yield House(dsn=dsn, folder=Path(row[0]))
     finally:
-        ground.end()
+        ground.close()
 
 
 @pytest.fixture

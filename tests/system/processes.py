@@ -113,7 +113,7 @@ class Stack:
                 self.deaths[name] += 1
                 process.popen = self._open(process.arguments, process.log, process.env)
 
-    def until(self, condition: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
+    def until(self, condition: Callable[[], bool], what: str, *, seconds: float = 120.0) -> None:
         """Wait until a condition holds, and keep everything running meanwhile."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -184,7 +184,7 @@ class Stack:
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def until_completed(self, plan_id: str, *, seconds: float = 90.0) -> None:
+    def until_completed(self, plan_id: str, *, seconds: float = 180.0) -> None:
         """Wait until a plan is completed and the views show it."""
         self.until(
             lambda: bool(self.count("plan.completed", stream=plan_id)),

@@ -14,7 +14,7 @@ from tests.support.ground import Ground
 from tests.system.checker import require
 from tests.system.processes import Stack, running
 
-pytestmark = [pytest.mark.system, pytest.mark.node, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.node, pytest.mark.timeout(480)]
 
 ACK_TIMEOUT_S, TASK_S = 2, 12
 

@@ -10,7 +10,7 @@ from infra.llm_stub.scenario import Rule
 from tests.support.stubs import played
 from tests.system.processes import running
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(480)]
 
 PLANNERS = ("meta_planner", "meta", "cad", "sim", "comp", "supp")
 PRICE = '{"input": 1.0, "output": 4.0}'

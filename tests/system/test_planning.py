@@ -21,7 +21,7 @@ from tests.support.telling import Tell
 from tests.system.checker import require
 from tests.system.processes import ROOT, Stack, running
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(480)]
 
 GOALS = sorted((ROOT / "agents" / "goals").glob("*.json"))
 DOMAINS = ("META", "CAD", "SIM", "COMP", "SUPP")

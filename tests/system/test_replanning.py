@@ -12,7 +12,7 @@ from tests.system.checker import require
 from tests.system.processes import Stack, running
 from tests.system.test_steering import post, recorded, run_of
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(480)]
 
 PLANNER = "agents.planners.meta_planner"
 WORKER = '''

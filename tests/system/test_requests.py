@@ -9,7 +9,7 @@ import pytest
 from tests.system.checker import require
 from tests.system.processes import Stack, running
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(480)]
 
 PLANNER = "cad_planner_001"
 

@@ -23,7 +23,7 @@ from tests.system.checker import require
 from tests.system.malformed import send
 from tests.system.processes import ROOT, Stack, running
 
-pytestmark = [pytest.mark.system, pytest.mark.real, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.real, pytest.mark.timeout(480)]
 
 
 @pytest.fixture

@@ -239,7 +239,7 @@ async def test_what_was_owed_is_brought_by_the_next_process(desk: Desk) -> None:
         async with desk.delivering(WEBHOOKS):
             await desk.publish(0, 1)
             await desk.until("sub_1", lambda found: found.delivered == 2)
-        await desk.publish(1, 2)
+        await desk.publish(2)
         async with desk.delivering(WEBHOOKS):
             await desk.until("sub_1", lambda found: found.delivered == 3)
     assert receiver.builds == [0, 1, 2]

@@ -46,7 +46,8 @@ def connection_of(name: str) -> RobustConnection:
     return next(
         found
         for found in gc.get_objects()
-        if isinstance(found, RobustConnection)
+        # Not isinstance, which asks weak proxies for what may be gone.
+        if issubclass(type(found), RobustConnection)
         and found.url.query.get("name") == name
         and not found.is_closed
     )

@@ -8,7 +8,7 @@ import psycopg
 from domain.policies import Event
 from domain.recorded import Recorded
 from infra.store.mapping import to_stored
-from infra.store.recorders import APPEND_LOCK
+from infra.store.recorders import APPEND_LOCK, Limits
 from infra.store.store import PostgresStore
 from tests.support.recording import a_life
 
@@ -57,7 +57,8 @@ async def missed(dsn: str, *, takes_lock: bool) -> tuple[int, int]:
     """Return how many events a follower missed, and how many there are."""
     seen: list[Recorded[Event]] = []
     async with (
-        PostgresStore(dsn, pool_max=2 * WRITERS) as writing,
+        # On a slow machine so many wait for their turn longer than they would have to elsewhere.
+        PostgresStore(dsn, pool_max=2 * WRITERS, limits=Limits(lock=60)) as writing,
         PostgresStore(dsn) as reading,
     ):
         works = asyncio.gather(

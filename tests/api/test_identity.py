@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from api.app import create_app
 from api.identity.tokens import AUDIENCES, Tokens, kid_of
 from infra.store.accounts import GRACE
 from tests.api.conftest import System
@@ -339,6 +341,21 @@ async def test_a_key_speaks_for_its_owner_within_its_scopes(system: System) -> N
     while (await system.http.get(ME, headers=key)).status_code != 401:
         assert get_running_loop().time() < deadline, "it still counts"
         await sleep(0.05)
+
+
+async def test_more_keys_are_not_more_requests(system: System) -> None:
+    await add_user(system)
+    mine = bearer((await log_in(system))["access_token"])
+    keys = [
+        (await system.http.post("/api/v1/keys", json={"name": f"k{n}"}, headers=mine)).json()["key"]
+        for n in range(4)
+    ]
+    app = create_app(replace(system.deps, rates={"user": "3/hour"}))
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app), base_url="http://taskloom"
+    ) as http:
+        answers = [(await http.get(ME, headers={"X-API-Key": key})).status_code for key in keys]
+    assert answers == [200, 200, 200, 429]
 
 
 async def test_keys_of_others_are_not_there(system: System) -> None:

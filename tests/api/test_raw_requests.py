@@ -1,29 +1,43 @@
 """Requests that no client would write are refused by the server as it is really served."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
+from api.app import create_app
+from api.errors import NotAllowed
+from domain.identity import Caller
 from infra.processes.api import served
 from infra.settings import Http
 from tests.api.conftest import app_alone
+from tests.api.test_every_answer import deps
 
 HEAD = b"POST /api/v1/executions/start HTTP/1.1\r\nHost: taskloom\r\n"
 JSON = b"Content-Type: application/json\r\n"
 
 
-@pytest.fixture
-async def port() -> AsyncIterator[int]:
-    server = uvicorn.Server(served(app_alone(), Http(port=0)))
+@asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[int]:
+    """Serve as the process does, and give the port."""
+    server = uvicorn.Server(served(app, Http(port=0)))
     serving = asyncio.create_task(server._serve())
     while not server.started:  # noqa: ASYNC110 # it tells nobody
         await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    async with listening(app_alone()) as port:
+        yield port
 
 
 async def ask(port: int, raw: bytes) -> bytes:
@@ -103,3 +117,16 @@ async def test_an_answer_does_not_tell_what_serves_it(port: int) -> None:
     answer = await ask(port, b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"\r\nserver:" not in answer.lower()
+
+
+async def test_requests_in_one_breath_are_counted_one_by_one() -> None:
+    async def nobody(_: object) -> Caller:
+        raise NotAllowed("plan:read")
+
+    identity = replace(deps().identity, identify=nobody)
+    app = create_app(deps(identity=identity, rates={"nobody": "3/hour"}))
+    ask_once = b"GET /api/v1/plans HTTP/1.1\r\nHost: taskloom\r\n"
+    last = ask_once + b"Connection: close\r\n\r\n"
+    async with listening(app) as port:
+        answers = await ask(port, (ask_once + b"\r\n") * 6 + last)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"403"] * 3 + [b"429"] * 4

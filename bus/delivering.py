@@ -198,7 +198,7 @@ class Delivering:
             raise Gone("it was taken back")
         if now - stands.failing_since > self._give_up:
             raise Gone(f"nothing was taken for {self._give_up}: {why}")
-        pause = min(_FIRST_PAUSE * 2 ** min(stands.failures - 1, 20), _LONGEST_PAUSE)
+        pause = min(_FIRST_PAUSE * 2.0 ** min(stands.failures - 1, 20), _LONGEST_PAUSE)
         return pause * random.uniform(0.75, 1.25)  # noqa: S311 # it only spreads
 
     async def _disable(self, subscription: Subscription, why: str) -> None:

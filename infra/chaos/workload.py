@@ -91,7 +91,8 @@ class Workload:
         key = f"{self._seed}-{self._number}"
         wide = [_task(number, {}) for number in range(tasks)]
         async with self._world.client(timeout=60) as client:
-            return await self._accept(client, key, wide)
+            # All of it at once: by itself a plan has a thousand tasks of a type under way.
+            return await self._accept(client, key, wide, parallelization="aggressive")
 
     async def submit(self, client: httpx2.AsyncClient, *, is_small: bool) -> str:
         """Submit the next graph, repeat it until it is acknowledged, and return the plan's id."""
@@ -106,19 +107,21 @@ class Workload:
             self._world.history.write("repeated", key, plan_id=again)
         return plan_id
 
-    async def _accept(self, client: httpx2.AsyncClient, key: str, tasks: Sequence[Json]) -> str:
+    async def _accept(
+        self, client: httpx2.AsyncClient, key: str, tasks: Sequence[Json], **options: str
+    ) -> str:
         self._world.history.write("invoke", key, tasks=len(tasks))
-        plan_id, tries = await self._insist(client, key, tasks)
+        plan_id, tries = await self._insist(client, key, tasks, **options)
         self._world.history.write("ok", key, plan_id=plan_id, tasks=len(tasks), tries=tries)
         self._acknowledge(key, plan_id, len(tasks))
         return plan_id
 
     async def _insist(
-        self, client: httpx2.AsyncClient, key: str, tasks: Sequence[Json]
+        self, client: httpx2.AsyncClient, key: str, tasks: Sequence[Json], **options: str
     ) -> tuple[str, int]:
         body: Json = {
             "goal": {"title": key},
-            "options": {"auto_execute": True},
+            "options": {"auto_execute": True, **options},
             "task_graph": {"tasks": tasks},
         }
         tries = 0

@@ -39,6 +39,7 @@ from projections.catalog import VIEWS
 from projections.postgres import PostgresViews
 from projections.runner import Runner
 from tests.support.histories import History
+from tests.support.listening import serving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,3 +183,14 @@ async def running(database: str) -> AsyncIterator[System]:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def known_by(system: System, identify: Callable[[Any], Awaitable[Caller]]) -> Deps:
+    """Return the ports with another way to know who asks."""
+    return replace(system.deps, identity=replace(system.deps.identity, identify=identify))
+
+
+@pytest.fixture
+async def host(system: System) -> AsyncIterator[str]:
+    async with serving(create_app(known_by(system, an_admin))) as host:
+        yield host

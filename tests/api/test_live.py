@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from socket import SO_RCVBUF, SOL_SOCKET
 from socket import socket as Socket  # noqa: N812 # as a type, beside those that are read
 from typing import Any
@@ -12,50 +11,19 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from starlette.requests import HTTPConnection
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.asyncio.client import connect
 
-from api.app import create_app
-from api.deps import Deps
-from api.identity.errors import Unauthenticated
 from api.live import sockets
 from api.live.feeds import ExecutionFeed
 from api.live.following import Following
 from api.live.signals import Signals
-from bus.signals import Heartbeat, HeldTask
-from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus
-from domain.identity import PERMISSIONS, Caller
+from domain.agent import AgentDeregistered, AgentStatus
 from domain.run_events import TaskCompleted, TaskFailed, TaskStarted
-from tests.api.conftest import System, an_admin
-from tests.api.test_executions import attempt, started
-from tests.api.test_plans import GOAL
-from tests.support.listening import heard, heard_until, serving
+from tests.api.conftest import System
+from tests.api.living import HELLO, a_run, beat
+from tests.api.test_executions import attempt
+from tests.support.listening import heard, heard_until
 from tests.support.waiting import until
-
-HELLO = AgentRegistered(agent_id="cad_agent_001", agent_type="CAD", instance="i")
-
-
-@pytest.fixture
-async def host(system: System) -> AsyncIterator[str]:
-    async with serving(create_app(known_by(system, an_admin))) as host:
-        yield host
-
-
-def known_by(system: System, identify: Callable[[Any], Awaitable[Caller]]) -> Deps:
-    """Return the ports with another way to know who asks."""
-    return replace(system.deps, identity=replace(system.deps.identity, identify=identify))
-
-
-async def a_run(system: System, *, tasks: int = 1) -> str:
-    """Start the execution of so many tasks that need nothing."""
-    graph = {"tasks": [{"id": f"t{n}", "name": f"t{n}", "agent": "SIM"} for n in range(tasks)]}
-    options = {"execution": {"limits": {"SIM": 1_000}}}
-    asked = {"goal": GOAL, "task_graph": graph, "options": options}
-    created = await system.http.post("/api/v1/plans/create", json=asked)
-    assert created.status_code == 201, created.text
-    run_id, _ = await started(system, created.json()["plan_id"])
-    return run_id
 
 
 def without(frame: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
@@ -122,22 +90,6 @@ async def test_agents_are_told_in_the_words_of_the_document(system: System, host
         assert (frame["type"], frame["status"], frame["load"]) == ("agent.status", "failed", None)
         await system.say(AgentDeregistered(agent_id="cad_agent_001"))
         assert (await heard(socket))["type"] == "agent.deregistered"
-
-
-def beat(run_id: str, *, share: float, load: float) -> Heartbeat:
-    held = HeldTask(run_id=run_id, task_id="t0", epoch=1, progress=share, state="running")
-    return Heartbeat(
-        agent_id="cad_agent_001",
-        agent_type="CAD",
-        role="execution",
-        instance="i",
-        lifecycle="working",
-        load=load,
-        at="2026-01-18T10:30:00Z",  # type: ignore[arg-type] # as it comes over the wire
-        cpu=0.1,
-        memory_bytes=1,
-        tasks=(held,),
-    )
 
 
 async def test_heartbeats_tell_how_far_a_task_is_and_how_busy_its_agent(
@@ -320,91 +272,3 @@ async def events(
             if len(found) == most:
                 return found
     raise AssertionError("the stream has ended")
-
-
-@pytest.mark.parametrize("path", ["/ws/executions/exec_none", "/api/v1/ws/executions/no%20id"])
-async def test_an_execution_that_is_not_there_is_refused_with_a_problem(
-    host: str, path: str
-) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        await connect(f"ws://{host}{path}")
-    response = refused.value.response
-    assert response.status_code == 404
-    assert orjson.loads(response.body)["code"] == "unknown-run"
-
-
-async def test_a_position_that_is_none_is_refused(system: System, host: str) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        await connect(f"ws://{host}/ws/agents?after=-1")
-    assert refused.value.response.status_code == 422
-
-
-async def test_pages_of_others_are_refused(host: str) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        await connect(f"ws://{host}/ws/agents", origin="https://evil.example")  # type: ignore[arg-type] # a NewType of str
-    assert refused.value.response.status_code == 403
-    async with connect(f"ws://{host}/ws/agents", origin=f"http://{host}"):  # type: ignore[arg-type] # as above
-        pass
-
-
-KEY = {"X-API-Key": "tl_1_secret"}
-
-
-async def test_a_ticket_opens_one_socket_in_the_name_of_who_asked_for_it(system: System) -> None:
-    known = {"tl_1_secret"}
-    app = create_app(known_by(system, _identify_by(known)))
-    async with serving(app) as host, httpx2.AsyncClient(base_url=f"http://{host}") as http:
-        assert (await http.post("/api/v1/tickets")).status_code == 401
-        answer = await http.post("/api/v1/tickets", headers=KEY)
-        assert answer.status_code == 201
-        ticket = answer.json()["ticket"]
-        with pytest.raises(InvalidStatus):
-            await connect(f"ws://{host}/ws/agents")
-        async with connect(f"ws://{host}/ws/agents?ticket={ticket}") as socket:
-            with pytest.raises(InvalidStatus) as refused:
-                await connect(f"ws://{host}/ws/agents?ticket={ticket}")
-            assert orjson.loads(refused.value.response.body)["code"] == "unknown-ticket"
-            known.clear()
-            assert await closed(socket) == (sockets.NOT_ALLOWED, "unauthenticated")
-
-
-async def test_what_a_ticket_opens_cannot_be_read_in_its_table(system: System) -> None:
-    answer = await system.http.post("/api/v1/tickets")
-    shown = system.http.headers["authorization"].encode()
-    async with system.pool.connection() as connection:
-        cursor = await connection.execute("select digest, sealed from tickets")
-        [(digest, sealed)] = await cursor.fetchall()
-    assert answer.json()["ticket"].encode() not in digest + sealed
-    assert shown not in digest + sealed
-
-
-async def test_a_reader_that_keeps_talking_is_cut(system: System, host: str) -> None:
-    async with connect(f"ws://{host}/ws/agents") as socket:
-        for _ in range(sockets.MOST_SAID):
-            await socket.send("hello?")
-        assert await closed(socket) == (sockets.NOT_ALLOWED, "nothing-to-say")
-
-
-async def test_readers_are_told_that_the_process_ends(system: System, host: str) -> None:
-    run_id = await a_run(system)
-    assert system.deps.live is not None
-    async with connect(f"ws://{host}/ws/executions/{run_id}") as socket:
-        await heard(socket)
-        system.deps.live.hub.close()
-        assert await closed(socket) == (sockets.RESTARTING, "restarting")
-
-
-async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
-    """Return how the server closes a socket."""
-    async with asyncio.timeout(10):
-        await socket.wait_closed()
-    return socket.close_code, socket.close_reason
-
-
-def _identify_by(known: set[str]) -> Callable[[Any], Awaitable[Caller]]:
-    async def identify(request: HTTPConnection) -> Caller:
-        if request.headers.get("x-api-key") not in known:
-            raise Unauthenticated("nobody that we know")
-        return Caller(subject="ada", role="admin", permissions=PERMISSIONS["admin"])
-
-    return identify

@@ -10,9 +10,9 @@ from websockets.asyncio.client import connect
 from api.app import create_app
 from domain.identity import PERMISSIONS, Caller, UserRole
 from domain.run_events import TaskStarted
-from tests.api.conftest import System, an_admin
+from tests.api.conftest import System, an_admin, known_by
+from tests.api.living import a_run
 from tests.api.test_executions import attempt
-from tests.api.test_live import a_run, known_by
 from tests.support.listening import heard, serving
 
 INSIDE = {"kind": "webhook", "url": "http://127.0.0.1/"}

@@ -7,8 +7,8 @@ import pytest
 from domain.run_events import TaskStarted
 from tests.api.conftest import System
 from tests.api.contract.shapes import MOMENT, counted, fits, named, one_of
+from tests.api.living import a_run
 from tests.api.test_executions import attempt
-from tests.api.test_live import a_run
 from tests.api.test_messages import asked_by, publish, subscribe
 
 AGENT = "cad_agent_001"

@@ -11,10 +11,10 @@ from api.app import create_app
 from api.live.signals import Signals
 from domain.agent import AgentStatus
 from domain.run_events import TaskCompleted, TaskFailed, TaskStarted
-from tests.api.conftest import System, an_admin
+from tests.api.conftest import System, an_admin, known_by
 from tests.api.contract.shapes import MOMENT, counted, fits, maybe, named, one_of, ratio
+from tests.api.living import HELLO, a_run, beat
 from tests.api.test_executions import attempt
-from tests.api.test_live import HELLO, a_run, beat, known_by
 from tests.support.listening import heard, heard_until, serving
 
 RUN = {"execution_id": named("exec"), "timestamp": MOMENT}

@@ -1,19 +1,16 @@
 """Steering an execution: each command is one report to its run."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Path
 
-from api.access import Who, may
-from api.deps import Deps, Ports
-from api.reading import POSITION, Snapshot, snapshot, wait_for
+from api.access import may
+from api.commanding import Command, Commander
+from api.reading import Snapshot, snapshot
 from api.steering_answers import Cancelled, Paused, Resumed, RolledBack, TaskSteered
-from api.tags import IfMatch
 from bus.recorder import Outcome
 from domain.errors import UnknownRun, UnknownTask
-from domain.recorded import derived_id
 from domain.steering import (
     CheckpointId,
     RunCancelRequested,
@@ -23,7 +20,6 @@ from domain.steering import (
     RunResumeRequested,
     RunRollbackRequested,
     RunRolledBack,
-    SteeringReport,
     TaskReopened,
     TaskRetryRequested,
     TaskSkipRequested,
@@ -52,64 +48,7 @@ class RollbackRequest(Value):
     reason: Text = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commander:
-    """Says one report, and knows what it has led to."""
-
-    ports: Deps
-    response: Response
-    key: str | None
-    at_version: int | None
-    actor: str
-
-    async def say(self, report: SteeringReport) -> Outcome:
-        """Record what a person asks of a run."""
-        about = getattr(report, "task_id", "")
-        said = f"{report.type}/{about}/{self.actor}/{self.key or self.ports.new_id()}"
-        outcome = await self.ports.say(
-            report,
-            actor=self.actor,
-            report_id=derived_id(report.run_id, said),
-            at_version=self.at_version,
-        )
-        if outcome.events:
-            self.response.headers[POSITION] = str(outcome.position)
-        return outcome
-
-    async def seen(self, outcome: Outcome) -> int:
-        """Wait until the views tell what has happened, and return the position they reflect."""
-        # What led to nothing may say what another request has just recorded.
-        position = outcome.position or await self.ports.head()
-        await wait_for(self.ports, position, EXECUTIONS, TASKS)
-        self.response.headers[POSITION] = str(position)
-        return position
-
-    async def row(self, outcome: Outcome, run_id: str) -> ExecutionRow:
-        """Return the run's row once it tells what has happened."""
-        await self.seen(outcome)
-        async with snapshot(self.ports, EXECUTIONS) as read:
-            return await _require(read, run_id)
-
-
-async def _commander(
-    caller: Who,
-    ports: Ports,
-    response: Response,
-    idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=200, description="Asked twice, done once.")
-    ] = None,
-    at_version: IfMatch = None,
-) -> Commander:
-    return Commander(
-        ports=ports,
-        response=response,
-        key=idempotency_key,
-        at_version=at_version,
-        actor=caller.actor,
-    )
-
-
-Command = Annotated[Commander, Depends(_commander)]
+_VIEWS = (EXECUTIONS, TASKS)
 
 
 @router.post("/pause", dependencies=[may("plan:steer")])
@@ -126,7 +65,7 @@ async def pause_execution(execution_id: _Id, command: Command, why: Why | None =
             paused_at=at,
             checkpoint_id=event.checkpoint,
         )
-    row = await command.row(outcome, execution_id)
+    row = await _row(command, outcome, execution_id)
     last = row.checkpoints[-1]["id"] if row.checkpoints else None
     return Paused(
         execution_id=execution_id, status=row.status, paused_at=row.paused_at, checkpoint_id=last
@@ -145,7 +84,7 @@ async def resume_execution(execution_id: _Id, command: Command) -> Resumed:
             resumed_at=at,
             resumed_from=event.checkpoint,
         )
-    row = await command.row(outcome, execution_id)
+    row = await _row(command, outcome, execution_id)
     return Resumed(execution_id=execution_id, status=row.status, resumed_at=None, resumed_from=None)
 
 
@@ -157,7 +96,7 @@ async def cancel_execution(
     outcome = await command.say(
         RunCancelRequested(run_id=execution_id, reason=why.reason if why else "")
     )
-    row = await command.row(outcome, execution_id)
+    row = await _row(command, outcome, execution_id)
     return Cancelled(
         execution_id=execution_id,
         status=row.status,
@@ -187,7 +126,7 @@ async def roll_back_execution(
             completed_tasks=event.completed,
             undone_tasks=len(event.tasks),
         )
-    row = await command.row(outcome, execution_id)
+    row = await _row(command, outcome, execution_id)
     return RolledBack(
         execution_id=execution_id,
         status=row.status,
@@ -221,8 +160,8 @@ async def skip_task(
 async def _steered(
     command: Commander, report: TaskRetryRequested | TaskSkipRequested
 ) -> TaskSteered:
-    outcome = await command.say(report)
-    await command.seen(outcome)
+    outcome = await command.say(report, about=report.task_id)
+    await command.see(outcome, *_VIEWS)
     async with snapshot(command.ports, EXECUTIONS, TASKS) as read:
         row = await _require(read, report.run_id)
         task = await read_task(read.connection, report.run_id, report.task_id)
@@ -236,6 +175,13 @@ async def _steered(
         task_status=task.status,
         reopened_tasks=reopened[0].tasks if reopened else (),
     )
+
+
+async def _row(command: Commander, outcome: Outcome, run_id: str) -> ExecutionRow:
+    """Return the run's row once it tells what has happened."""
+    await command.see(outcome, *_VIEWS)
+    async with snapshot(command.ports, EXECUTIONS) as read:
+        return await _require(read, run_id)
 
 
 def _found(outcome: Outcome, kind: type[_E]) -> tuple[_E, datetime] | None:

@@ -23,10 +23,7 @@ _SHOWN = 5
 def run(
     seed: Annotated[str, typer.Option(help="What chooses the faults and the work.")] = "1",
     tasks: Annotated[int, typer.Option(min=1, help="How many tasks are accepted.")] = 2_000,
-    kills: Annotated[
-        int | None,
-        typer.Option(min=0, help="How often a process is killed, in all; 60, or 0 with --times."),
-    ] = None,
+    kills: Annotated[int, typer.Option(min=0, help="How often a process is killed, in all.")] = 60,
     hits: Annotated[
         int | None, typer.Option(min=0, help="At each crash point; by default a 30th of kills.")
     ] = None,
@@ -68,8 +65,6 @@ def run(
         folder = folder or Path(".taskloom") / "chaos" / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}"
         wanted = [word.strip() for word in only.split(",") if word.strip()]
         _require_known(wanted)
-        if kills is None:
-            kills = 0 if times else 60
         quotas = Quotas(
             kills=kills,
             hits=kills // 30 if hits is None else hits,

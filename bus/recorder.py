@@ -188,13 +188,13 @@ class Recorder:
         return loaded
 
     async def _has_missed(self, group: Sequence[_Said], *, proven: AbstractSet[str]) -> bool:
-        """Drop states that others have moved on from, where no append would show it.
+        """Catch up with what others have appended, where no append would show it.
 
         What leads to no event is answered from memory alone: a refusal must not rest on a state
         that was true once.
         """
         silent = {said.report.stream for said in group if not said.answer.done()} - proven
-        return await self._states.forget_outdated(silent)
+        return await self._states.have_moved(silent)
 
     def _decide_all(self, group: Sequence[_Said]) -> dict[str, Known]:
         """Decide each report on the state that those before it lead to, and return the states."""

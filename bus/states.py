@@ -81,20 +81,20 @@ class States:
         await asyncio.gather(*map(load, missing))
         return set(missing) - unreadable.keys(), unreadable
 
-    async def forget_outdated(self, streams: Iterable[str]) -> bool:
-        """Drop the states that others have moved on from, and tell whether there were any."""
+    async def have_moved(self, streams: Iterable[str]) -> bool:
+        """Catch up with streams that others have moved on, and tell whether there were any."""
 
-        async def is_current(stream: str) -> bool:
-            with suppress(UnreadableStream):  # loading it again tells whom it concerns
-                return not await self._store.read(stream, after=self._known[stream].version)
-            return False
+        async def has_moved(stream: str) -> bool:
+            try:
+                tail = await self._store.read(stream, after=self._known[stream].version)
+            except UnreadableStream:
+                self.forget(stream)  # loading it again tells whom it concerns
+                return True
+            if tail:
+                self.catch_up(stream, tail)
+            return bool(tail)
 
-        ordered = sorted(streams)
-        current = await asyncio.gather(*map(is_current, ordered))
-        outdated = [stream for stream, is_same in zip(ordered, current, strict=True) if not is_same]
-        for stream in outdated:
-            self.forget(stream)
-        return bool(outdated)
+        return any(await asyncio.gather(*map(has_moved, sorted(streams))))
 
     def catch_up(self, stream: str, tail: Sequence[Recorded[Event]]) -> None:
         """Follow a stream that others have moved on, by all events after what is known of it."""

@@ -190,7 +190,7 @@ PLANTS: Final[Sequence[Plant]] = (
         name="stale-refusals",
         what="what leads to no event is answered from memory alone",
         expected=frozenset({"I1", "I11", "I12"}),
-        planted=_swap((States, "forget_outdated", bugs.never_look)),
+        planted=_swap((States, "have_moved", bugs.never_look)),
     ),
     Plant(
         name="owed-never-sent",

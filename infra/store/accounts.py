@@ -93,10 +93,9 @@ class AccountTables:
         """
         async with self._connection() as connection, connection.transaction():
             cursor = await connection.execute(
-                "select from identity.users where user_id = %s and role = %s and %s for update",
-                [user.user_id, user.role, user.is_active],
+                "select role from identity.users where user_id = %s for update", [user.user_id]
             )
-            if await cursor.fetchone() is None:
+            if not user.is_active or await cursor.fetchone() != (user.role,):
                 await _end_subscriptions(connection, f"users/{user.user_id}")
             await connection.execute(
                 "update identity.users set name = %s, role = %s, is_active = %s,"

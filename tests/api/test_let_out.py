@@ -24,7 +24,7 @@ async def state(system: System, name: str) -> str:
     return str(answer.json()["status"])
 
 
-async def done(answer: httpx2.Response) -> dict[str, Any]:
+def done(answer: httpx2.Response) -> dict[str, Any]:
     assert answer.status_code < 300, answer.text
     return dict(answer.json())
 
@@ -33,31 +33,31 @@ async def test_it_ends_with_the_role_it_was_made_in_and_with_the_account(system:
     user_id = await add_user(system, role="admin")
     user = f"/api/v1/users/{user_id}"
     first = await subscribe(system, bearer((await log_in(system))["access_token"]))
-    await done(await system.http.patch(user, json={"name": "Ada"}))
+    done(await system.http.patch(user, json={"name": "Ada"}))
     assert await state(system, first) == "active"
-    await done(await system.http.patch(user, json={"role": "user"}))
+    done(await system.http.patch(user, json={"role": "user"}))
     assert await state(system, first) == "disabled"
-    await done(await system.http.patch(user, json={"role": "admin"}))
+    done(await system.http.patch(user, json={"role": "admin"}))
     second = await subscribe(system, bearer((await log_in(system))["access_token"]))
-    await done(await system.http.patch(user, json={"is_active": False}))
+    done(await system.http.patch(user, json={"is_active": False}))
     assert await state(system, second) == "disabled"
 
 
 async def test_it_ends_with_the_last_key_of_a_service(system: System) -> None:
     made = [
-        await done(await system.http.post("/api/v1/keys", json={"name": "k", "service": "erp"}))
+        done(await system.http.post("/api/v1/keys", json={"name": "k", "service": "erp"}))
         for _ in range(2)
     ]
     name = await subscribe(system, bearer(made[0]["key"]))
-    await done(await system.http.delete(f"/api/v1/keys/{made[0]['key_id']}"))
+    done(await system.http.delete(f"/api/v1/keys/{made[0]['key_id']}"))
     assert await state(system, name) == "active"
-    await done(await system.http.delete(f"/api/v1/keys/{made[1]['key_id']}"))
+    done(await system.http.delete(f"/api/v1/keys/{made[1]['key_id']}"))
     assert await state(system, name) == "disabled"
 
 
 async def test_it_ends_with_the_registration_of_an_agent(system: System) -> None:
-    token = (await done(await register(system)))["token"]
+    token = (done(await register(system)))["token"]
     wish = WISH | {"agent_id": "cad_agent_002"}
     name = await subscribe(system, bearer(token), wish)
-    await done(await system.http.delete("/api/v1/agents/cad_agent_002"))
+    done(await system.http.delete("/api/v1/agents/cad_agent_002"))
     assert await state(system, name) == "disabled"

@@ -1,22 +1,18 @@
 """Planners in the test's own process, and what the log says of a planning."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from agents.agent import Agent, Carry, Work
-from domain.policies import Event
-from domain.recorded import Recorded
 from domain.run_events import TaskCompleted, TaskStarted
 from domain.values import JsonObject
 from tests.agents.kit.running import Running
 from tests.support.recorded import read_log
 from tests.system.processes import Stack
-
-Kind = TypeVar("Kind")
 
 
 def paused(agent: Agent, *, seconds: float) -> Agent:
@@ -51,16 +47,8 @@ async def attempts(stack: Stack, run_id: str) -> Mapping[str, tuple[datetime, da
     began: dict[str, datetime] = {}
     ended: dict[str, datetime] = {}
     for each in await read_log(stack, run_id):
-        match each.event:
-            case TaskStarted(task_id=task_id):
-                began[task_id] = each.at
-            case TaskCompleted(task_id=task_id):
-                ended[task_id] = each.at
-            case _:
-                pass
+        if isinstance(each.event, TaskStarted):
+            began[each.event.task_id] = each.at
+        elif isinstance(each.event, TaskCompleted):
+            ended[each.event.task_id] = each.at
     return {name: (began[name], end) for name, end in ended.items()}
-
-
-def of_type(events: Sequence[Recorded[Event]], kind: type[Kind]) -> Sequence[Kind]:
-    """Return the events of one kind."""
-    return [each.event for each in events if isinstance(each.event, kind)]

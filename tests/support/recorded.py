@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TypeVar
 
 from domain.policies import Event
 from domain.recorded import Recorded
 from infra.store.kek import Kek
 from infra.store.store import PostgresStore
 from tests.system.processes import Stack
+
+Kind = TypeVar("Kind")
 
 
 async def read_log(stack: Stack, stream: str = "") -> Sequence[Recorded[Event]]:
@@ -25,3 +28,8 @@ async def read_log(stack: Stack, stream: str = "") -> Sequence[Recorded[Event]]:
 def log_of(stack: Stack, stream: str = "") -> Sequence[Recorded[Event]]:
     """Return the same where no loop runs."""
     return asyncio.run(read_log(stack, stream))
+
+
+def of_type(events: Sequence[Recorded[Event]], kind: type[Kind]) -> Sequence[Kind]:
+    """Return the events of one kind."""
+    return [each.event for each in events if isinstance(each.event, kind)]

@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from domain.run_events import GatherClosed, ReportIgnored, TaskCompleted
 from tests.agents.carrying import PLANNERS, WORKERS
-from tests.support.planning import attempts, enter, of_type, paused, post
-from tests.support.recorded import read_log
+from tests.support.planning import attempts, enter, paused, post
+from tests.support.recorded import of_type, read_log
 from tests.support.telling import Tell
 from tests.system.checker import require
 from tests.system.processes import ROOT, Stack, running

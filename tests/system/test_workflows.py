@@ -19,8 +19,7 @@ from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import RunStarted, TaskCompleted, TaskDispatched
 from infra.cli.formats.files import read
-from tests.support.planning import of_type
-from tests.support.recorded import log_of
+from tests.support.recorded import log_of, of_type
 from tests.support.telling import Tell
 from tests.system.checker import require
 from tests.system.processes import ROOT, Stack, running

@@ -12,6 +12,7 @@ from domain.scheduling.critical_path import critical_path
 from domain.tasks import Task
 from domain.values import TaskStatus
 from projections.pictures.layout import HEIGHT, WIDTH, Layout, layout
+from projections.pictures.routes import routes
 from projections.pictures.svg import MARKS, document, fitted, label, said, shortened, span
 
 MOST_BOXES: Final = 3_000
@@ -138,20 +139,13 @@ def _body(
     yield label(_MARGIN, _MARGIN + 16, shortened(title, 90), css="title")
     yield label(_MARGIN, _MARGIN + 36, summary, css="soft")
     yield f'<g transform="translate({_MARGIN} {_MARGIN + _HEAD})">\n'
-    for name in names:
-        for need in needs[name]:
-            yield _edge(placed, need, name, is_critical=(need, name) in steps)
+    paths = routes(placed, needs)
+    for edge, path in sorted(paths.items(), key=lambda item: item[0] in steps):
+        kind = "edge critical" if edge in steps else "edge"
+        yield f'<path class="{kind}" d="{path}"/>\n'
     for name in names:
         yield _box(boxes[name], placed)
     yield "</g>\n"
-
-
-def _edge(placed: Layout, source: str, target: str, *, is_critical: bool) -> str:
-    a, b = placed.places[source], placed.places[target]
-    x1, y1, x2, y2 = a.x + WIDTH, a.y + HEIGHT // 2, b.x, b.y + HEIGHT // 2
-    bend = max(24, (x2 - x1) // 2)
-    kind = "edge critical" if is_critical else "edge"
-    return f'<path class="{kind}" d="M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"/>\n'
 
 
 def _box(box: _Box, placed: Layout) -> str:

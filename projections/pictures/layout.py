@@ -2,7 +2,8 @@
 
 After Sugiyama, Tagawa and Toda, "Methods for Visual Understanding of Hierarchical System
 Structures", 1981: layers by the longest path, then each layer is ordered by where its neighbours
-are (barycentre), a few times to and fro. A layer with many boxes takes several columns.
+are (barycentre), a few times to and fro. A layer with many boxes takes several columns. Boxes stand
+on a grid: between two rows there is a way through all columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Final
 
+from projections.pictures.rows import rows_of
+
 WIDTH: Final = 216
 HEIGHT: Final = 58
 GAP_X: Final = 64
-GAP_Y: Final = 18
+GAP_Y: Final = 20
 _SWEEPS: Final = 6
 _LEAST_ROWS: Final = 14
 
@@ -40,26 +43,35 @@ def layout(names: Sequence[str], needs: Mapping[str, Sequence[str]]) -> Layout:
 
     ``names`` are in an order that respects the edges; the same graph is always laid out the same.
     """
+    followers = _followers(needs)
     layers = _layers(names, needs)
-    _untangle(layers, needs)
-    rows = max(_LEAST_ROWS, ceil(sqrt(len(names)) * 1.2))
-    tallest = max((min(len(layer), rows) for layer in layers), default=1)
-    places: dict[str, Place] = {}
-    column = 0
-    for layer in layers:
-        columns = ceil(len(layer) / rows)
-        most = ceil(len(layer) / columns)
-        for number, name in enumerate(layer):
-            row, count = number % most, min(most, len(layer) - number // most * most)
-            top = (tallest - count) * (HEIGHT + GAP_Y) // 2
-            x = (column + number // most) * (WIDTH + GAP_X)
-            places[name] = Place(x=x, y=top + row * (HEIGHT + GAP_Y))
-        column += columns
+    _untangle(layers, needs, followers)
+    most = max(_LEAST_ROWS, ceil(sqrt(len(names)) * 1.2))
+    columns = [column for layer in layers for column in _columns(layer, most)]
+    rows = rows_of(columns, needs, followers)
+    places = {
+        name: Place(x=number * (WIDTH + GAP_X), y=rows[name] * (HEIGHT + GAP_Y))
+        for number, column in enumerate(columns)
+        for name in column
+    }
     return Layout(
         places=places,
-        width=max(column, 1) * (WIDTH + GAP_X) - GAP_X,
-        height=tallest * (HEIGHT + GAP_Y) - GAP_Y,
+        width=max(len(columns), 1) * (WIDTH + GAP_X) - GAP_X,
+        height=max(map(len, columns), default=1) * (HEIGHT + GAP_Y) - GAP_Y,
     )
+
+
+def _followers(needs: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+    followers: dict[str, list[str]] = {name: [] for name in needs}
+    for name, before in needs.items():
+        for need in before:
+            followers[need].append(name)
+    return followers
+
+
+def _columns(layer: Sequence[str], most: int) -> Sequence[Sequence[str]]:
+    each = ceil(len(layer) / ceil(len(layer) / most))
+    return [layer[first : first + each] for first in range(0, len(layer), each)]
 
 
 def _layers(names: Sequence[str], needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
@@ -73,11 +85,11 @@ def _layers(names: Sequence[str], needs: Mapping[str, Sequence[str]]) -> list[li
     return layers
 
 
-def _untangle(layers: Sequence[list[str]], needs: Mapping[str, Sequence[str]]) -> None:
-    followers: dict[str, list[str]] = {name: [] for name in needs}
-    for name, before in needs.items():
-        for need in before:
-            followers[need].append(name)
+def _untangle(
+    layers: Sequence[list[str]],
+    needs: Mapping[str, Sequence[str]],
+    followers: Mapping[str, Sequence[str]],
+) -> None:
     place = {name: _share(layer, row) for layer in layers for row, name in enumerate(layer)}
     for sweep in range(_SWEEPS):
         forward = sweep % 2 == 0

@@ -43,6 +43,7 @@ svg{--paper:#ffffff;--ink:#1c2733;--soft:#5b6b7b;--line:#9aa8b5;--box:#f3f6f9;--
 text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}
 .paper{fill:var(--paper)}.soft{fill:var(--soft);font-size:11px}.title{font-size:17px;font-weight:600}
 .box{fill:var(--box);stroke:var(--line)}.edge{fill:none;stroke:var(--line);stroke-width:1.2}
+.edge:hover{stroke:var(--ink);stroke-width:3}
 .grid{stroke:var(--line);stroke-width:.5;stroke-dasharray:2 3}.lane{fill:var(--box);opacity:.55}
 .critical{stroke:var(--critical);stroke-width:2.6}.mark{font-weight:700}
 .cut{stroke:var(--paper);stroke-width:1.6}.name{font-weight:600}.on{fill:var(--paper);font-size:11px}

@@ -1,12 +1,13 @@
 """Pictures are whole, legible without colour, safe, and the same every time."""
 
+import re
 from datetime import timedelta
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from domain.graph import order
 from domain.run_options import RunOptions
@@ -15,13 +16,17 @@ from domain.tasks import Task
 from domain.values import TaskStatus
 from projections.pictures.gantt import Bar, draw_gantt, planned_bars
 from projections.pictures.graph import MOST_BOXES, MOST_COLUMNS, draw_graph
-from projections.pictures.layout import HEIGHT, WIDTH, layout
+from projections.pictures.layout import GAP_X, HEIGHT, WIDTH, layout
+from projections.pictures.routes import routes
 from projections.pictures.svg import MARKS, fitted, span
 from tests.support.graphs import acyclic
 from tests.support.making import task
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHAPES = {"svg", "title", "desc", "style", "defs", "pattern", "rect", "g", "path", "text", "tspan"}
+STEP = re.compile(r"([MCH])([\d -]+)")
+"""A step of a path: a letter, and the numbers behind it."""
+
 STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
 
 
@@ -48,6 +53,57 @@ def test_boxes_keep_apart_and_every_edge_leads_to_the_right(tasks: tuple[Task, .
         assert 0 <= place.x <= placed.width - WIDTH
         assert 0 <= place.y <= placed.height - HEIGHT
     assert layout(order(tasks), needs) == placed
+
+
+def wide() -> tuple[Task, ...]:
+    """Layers that take several columns each, and edges over one and over two of them."""
+    layers = [[f"t{layer}-{number:02}" for number in range(45)] for layer in range(4)]
+    return tuple(
+        task(
+            name,
+            *(layers[depth - 1][(number * 7 + k) % 45] for k in range(2) if depth),
+            *(layers[depth - 2][(number * 11) % 45] for _ in range(1) if depth > 1),
+        )
+        for depth, layer in enumerate(layers)
+        for number, name in enumerate(layer)
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(acyclic())
+@example(wide())
+def test_no_edge_passes_behind_a_box(tasks: tuple[Task, ...]) -> None:
+    needs = {each.id: each.needs for each in tasks}
+    placed = layout(order(tasks), needs)
+    boxes = placed.places.values()
+    paths = routes(placed, needs)
+    assert sorted(paths) == sorted((need, name) for name in needs for need in needs[name])
+    for edge, path in paths.items():
+        begin, end = placed.places[edge.source], placed.places[edge.target]
+        steps = STEP.findall(path)
+        x, y = map(int, steps[0][1].split())
+        assert (x, y) == (begin.x + WIDTH, begin.y + HEIGHT // 2)
+        for kind, numbers in steps[1:]:
+            *_, to_x, to_y = *map(int, numbers.split()), *([y] if kind == "H" else [])
+            if kind == "C":  # from one column to the next, where no boxes are
+                assert not any(box.x < to_x and x < box.x + WIDTH for box in boxes)
+            else:
+                among = [box for box in boxes if box.x < to_x and x < box.x + WIDTH]
+                assert not any(box.y <= y <= box.y + HEIGHT for box in among)
+            x, y = to_x, to_y
+        assert (x, y) == (end.x, end.y + HEIGHT // 2)
+
+
+def test_long_edges_of_one_end_share_their_way_and_those_of_others_have_their_own() -> None:
+    chain = [task("a"), *(task(f"{b}", a) for a, b in pairwise("abcdef"))]
+    tasks = (*chain, task("y", "a", "e"), task("z", "a", "f"), task("o", "b", "f"))
+    needs = {each.id: each.needs for each in tasks}
+    paths = routes(layout(order(tasks), needs), needs)
+    ways = {edge: path.partition("H")[0] for edge, path in paths.items() if "H" in path}
+    assert ways.keys() == {("a", "y"), ("a", "z"), ("b", "o")}
+    assert ways["a", "y"] == ways["a", "z"]
+    ends = {name: ways[name].split()[-1] for name in (("a", "y"), ("b", "o"))}
+    assert len(set(ends.values())) == 2
 
 
 @settings(max_examples=40, deadline=None)
@@ -126,7 +182,7 @@ def test_a_graph_that_is_too_deep_is_drawn_in_no_more_columns_than_fit() -> None
     assert "One box stands for tasks alike" in drawn
     told = titles(drawn)[1:]
     assert sum(int(words.partition(" ")[0]) for words in told) == len(deep)
-    assert int(read(drawn).get("width", "0")) <= MOST_COLUMNS * (WIDTH + 64) + 48
+    assert int(read(drawn).get("width", "0")) <= MOST_COLUMNS * (WIDTH + GAP_X) + 48
 
 
 def test_bars_of_one_row_never_meet_and_show_who_did_what() -> None:

@@ -17,7 +17,7 @@ from domain.values import TaskStatus
 from projections.pictures.gantt import Bar, draw_gantt, planned_bars
 from projections.pictures.graph import MOST_BOXES, MOST_COLUMNS, draw_graph
 from projections.pictures.layout import GAP_X, HEIGHT, WIDTH, layout
-from projections.pictures.routes import routes
+from projections.pictures.routes import Edge, routes
 from projections.pictures.svg import MARKS, fitted, span
 from tests.support.graphs import acyclic
 from tests.support.making import task
@@ -100,10 +100,9 @@ def test_long_edges_of_one_end_share_their_way_and_those_of_others_have_their_ow
     needs = {each.id: each.needs for each in tasks}
     paths = routes(layout(order(tasks), needs), needs)
     ways = {edge: path.partition("H")[0] for edge, path in paths.items() if "H" in path}
-    assert ways.keys() == {("a", "y"), ("a", "z"), ("b", "o")}
-    assert ways["a", "y"] == ways["a", "z"]
-    ends = {name: ways[name].split()[-1] for name in (("a", "y"), ("b", "o"))}
-    assert len(set(ends.values())) == 2
+    assert ways.keys() == {Edge("a", "y"), Edge("a", "z"), Edge("b", "o")}
+    assert ways[Edge("a", "y")] == ways[Edge("a", "z")]
+    assert len({ways[each].split()[-1] for each in (Edge("a", "y"), Edge("b", "o"))}) == 2
 
 
 @settings(max_examples=40, deadline=None)

@@ -152,7 +152,7 @@ class PostgresStore:
         """Return at most ``limit`` events of a stream after a position."""
         return await self._call(
             lambda: [
-                from_stored(stored) for stored in self._events.select_part(stream, after, limit)
+                self._read(stored) for stored in self._events.select_part(stream, after, limit)
             ]
         )
 
@@ -162,7 +162,7 @@ class PostgresStore:
         """Return the events of some types after a position, up to another one."""
         return await self._call(
             lambda: [
-                from_stored(stored)
+                self._read(stored)
                 for stored in self._events.select_types(sorted(types), after, up_to)
             ]
         )

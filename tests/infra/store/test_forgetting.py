@@ -293,6 +293,24 @@ async def test_what_is_personal_is_read_with_the_key_alone(
             await other.read("plan_7")
 
 
+async def test_every_way_to_read_the_log_has_what_is_personal(
+    database: str, goal: Recorded[Event]
+) -> None:
+    async with PostgresStore(database, kek=KEK) as writer:
+        await writer.append([goal])
+    async with PostgresStore(database, kek=KEK) as store:
+        ways = {
+            "read": await store.read("plan_7"),
+            "read_all": await store.read_all(after=0, limit=9),
+            "read_at": await store.read_at([1]),
+            "read_stream": await store.read_stream("plan_7", after=0, limit=9),
+            "read_types": await store.read_types(["plan.created"], after=0, up_to=9),
+        }
+    assert {way: [one.event for one in read] for way, read in ways.items()} == dict.fromkeys(
+        ways, [goal.event]
+    )
+
+
 async def test_what_was_encrypted_for_one_event_is_not_read_in_another(
     database: str, goal: Recorded[Event]
 ) -> None:

@@ -17,6 +17,7 @@ from bus.letters import Letters
 from bus.ports import Clock, Log, Store
 from bus.recorder import Outcome
 from bus.redrives import Redrives
+from bus.signatures import HandedOut, Strictness
 from bus.subscriptions import Subscriptions
 from domain.deciders import stream_of
 from domain.policies import AnyReport
@@ -96,6 +97,12 @@ class Deps:
 
     keys: Keys | None = None
     """Remembers what was asked with idempotency keys; None where each route looks for itself."""
+
+    agent_keys: HandedOut | None = None
+    """Hands out what agents sign with; None where nobody looks at signatures."""
+
+    signatures: Strictness = "off"
+    """Whether reports of agents have to be signed."""
 
     cursor_secret: bytes = field(default_factory=lambda: token_bytes(32))
     """Seals cursors; the same in every process, where a page may come from another one."""

@@ -64,6 +64,7 @@ BODIES: Final[dict[str, Any]] = {
         "capabilities": ["brake_caliper"],
         "capacity": {"max_concurrent_tasks": 5, "max_queue_size": 20},
         "metadata": {"version": "1.0.0"},
+        "protocol": {"encodings": ["gzip", "identity"], "signatures": ["hmac-sha256"]},
     },
     "discard_dead_letters": {"reason": "of a test", "chosen": {"group": "0123456789ab"}},
     "redrive_dead_letters": {"chosen": {"reason": "bad-schema"}, "rate": 10, "canary": 1},

@@ -12,7 +12,7 @@ from api.durations import Moment
 from api.errors import NotYours
 from api.reading import POSITION, snapshot
 from api.tags import IfMatch
-from bus.protocol import Offer, Terms, agree
+from bus.protocol import Offer, Signing, Terms, agree, signing_with
 from domain.agent import AgentDeregistered, AgentRegistered, Capacity
 from domain.errors import TooHeavy
 from domain.identity import Caller
@@ -67,6 +67,8 @@ class RegisteredAnswer(BaseModel):
     """Which start of it is registered: its heartbeats have to say the same."""
 
     protocol: Terms
+    signing: Signing | None = None
+    """The key that it signs its reports with from now on, where it has offered to."""
 
 
 class DeregisteredAnswer(BaseModel):
@@ -85,7 +87,12 @@ async def register_agent(
     caller: Annotated[Caller, Depends(May("agent:register"))],
     idempotency_key: _Key = None,
 ) -> RegisteredAnswer:
-    """Register an agent, and agree with it how to speak over AMQP."""
+    """Register an agent, and agree with it how to speak over AMQP.
+
+    An agent that can sign (`"protocol": {"signatures": ["hmac-sha256"]}`) is handed a key, once.
+    Registering again gives another one, also with the same `Idempotency-Key`; the one before counts
+    for a minute more.
+    """
     if caller.role == "agent" and caller.subject != asked.agent_id:
         raise NotYours(caller.subject, asked.agent_id)
     if (has := weight(asked.metadata)) > LARGEST_METADATA:
@@ -97,6 +104,7 @@ async def register_agent(
         asked.role,
         heartbeat=ports.heartbeat.total_seconds(),
         lease=ports.lease.total_seconds(),
+        signatures=ports.signatures,
     )
     named = f"{caller.actor}/{idempotency_key}" if idempotency_key else ports.new_id()
     start = derived_id(named, asked.agent_id)
@@ -123,6 +131,8 @@ async def register_agent(
         position = read.position
     response.headers["Location"] = f"/api/v1/agents/{asked.agent_id}"
     response.headers[POSITION] = str(position)
+    response.headers["Cache-Control"] = "no-store"
+    signing = await _signing(ports, asked, outcome.version, caller)
     return RegisteredAnswer(
         agent_id=asked.agent_id,
         registered_at=registered_at,
@@ -131,6 +141,7 @@ async def register_agent(
         role=asked.role,
         instance=instance,
         protocol=terms,
+        signing=signing,
     )
 
 
@@ -152,12 +163,28 @@ async def deregister_agent(
         at_version=at_version,
     )
     await ports.identity.accounts.revoke_subject(f"agents/{agent_id}", now=ports.clock.now())
+    if ports.agent_keys is not None:
+        because = f"deregistered by {caller.actor}"
+        await ports.agent_keys.revoke(agent_id, because=because, before=outcome.version)
     await ports.identity.auditor.note("agent.revoked", agent_id, actor=caller.actor, detail=reason)
     message = "Agent was not registered any more"
     if outcome.events:
         message = "Agent deregistered successfully"
         response.headers[POSITION] = str(outcome.position)
     return DeregisteredAnswer(agent_id=agent_id, message=message)
+
+
+async def _signing(
+    ports: Deps, asked: RegistrationRequest, version: int, caller: Caller
+) -> Signing | None:
+    """Hand out a key, where one was asked for and signatures are looked at."""
+    if not asked.protocol.signatures or ports.agent_keys is None:
+        return None
+    key = await ports.agent_keys.replace(asked.agent_id, by=caller.actor, since=version)
+    await ports.identity.auditor.note(
+        "agent.token-issued", asked.agent_id, actor=caller.actor, detail=f"with {key.key_id}"
+    )
+    return signing_with(key)
 
 
 async def _token(ports: Deps, agent_id: str, instance: str, caller: Caller) -> str:

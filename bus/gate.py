@@ -20,6 +20,7 @@ from bus.refusals import (
     IdentityMismatch,
     MissingSignature,
     MissingUserId,
+    ReplacedKey,
     Suspended,
     UnsupportedEncoding,
 )
@@ -54,6 +55,7 @@ _REFUSALS: Final = (
     IdentityMismatch,
     MissingSignature,
     MissingUserId,
+    ReplacedKey,
     Suspended,
     UnsupportedEncoding,
 )
@@ -167,6 +169,8 @@ class Gate:
     async def revoke(self, events: Sequence[Recorded[Event]]) -> None:
         """Revoke the keys of agents that somebody else has deregistered; goodbyes revoke nothing.
 
+        What an agent was handed since, because it has registered again, goes on counting.
+
         Raises:
             Unavailable: Some may not be revoked; doing it again does no harm.
         """
@@ -178,7 +182,9 @@ class Gate:
                 event.agent_id
             ):
                 because = f"deregistered by {recorded.actor}"
-                await self._signatures.revoke(event.agent_id, because=because)
+                await self._signatures.revoke(
+                    event.agent_id, because=because, before=recorded.version
+                )
 
     def unless_suspended(self, hear: Callable[[Heartbeat], None]) -> Callable[[Heartbeat], None]:
         """Return an ear that is deaf to who is suspended: their leases end, and others work."""

@@ -8,6 +8,8 @@ from pydantic import Field
 from bus.envelope import CONTENT_TYPE
 from bus.orders import order_key
 from bus.signals import HEARTBEAT
+from bus.signatures import Strictness
+from bus.signing import KEY_ID, SIGNATURE, SIGNED_LINES, SigningKey
 from bus.strict_json import MAX_BYTES
 from bus.topology import EVENTS, REPORTS, SIGNALS, WORK, work_queues
 from domain.errors import Refused
@@ -20,6 +22,9 @@ VERSIONS: Final[Sequence[int]] = (1,)
 
 ENCODINGS: Final[Sequence[Literal["gzip", "identity"]]] = ("gzip", "identity")
 """The content encodings that reports may have, the preferred one first."""
+
+SIGNATURES: Final[Sequence[Literal["hmac-sha256"]]] = ("hmac-sha256",)
+"""The ways to sign reports that are understood, the preferred one first."""
 
 Version = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -35,6 +40,8 @@ class Offer(Value):
 
     versions: Annotated[tuple[Version, ...], Field(min_length=1, max_length=100)] = (1,)
     encodings: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] = ("identity",)
+    signatures: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
+    """How it can sign its reports; it is handed a key where it says so."""
 
 
 class Terms(Value):
@@ -46,6 +53,9 @@ class Terms(Value):
 
     content_type: str = CONTENT_TYPE
     """Of reports and events: CloudEvents 1.0 in JSON."""
+
+    signatures: Strictness
+    """Whether reports of agents have to be signed: ``require``, or only if they are, rightly."""
 
     max_message_bytes: int = MAX_BYTES
     heartbeat_seconds: float
@@ -72,6 +82,28 @@ class Terms(Value):
     """Take work from these, the more urgent first."""
 
 
+class Signing(Value):
+    """What an agent signs its reports with, and how. It is told once; nobody keeps it."""
+
+    scheme: Literal["hmac-sha256"] = SIGNATURES[0]
+    key_id: str
+    secret: str
+    """The key of the HMAC, in Base64."""
+
+    lines: tuple[str, ...] = SIGNED_LINES
+    """What is signed, joined by line feeds."""
+
+    signature_header: str = SIGNATURE
+    """The header of the message that says the signature, in hexadecimal."""
+
+    key_id_header: str = KEY_ID
+
+
+def signing_with(key: SigningKey) -> Signing:
+    """Return what an agent is told of its key."""
+    return Signing(key_id=key.key_id, secret=key.encoded)
+
+
 def agree(
     offer: Offer,
     agent_id: AgentId,
@@ -80,15 +112,19 @@ def agree(
     *,
     heartbeat: float,
     lease: float,
+    signatures: Strictness = "off",
 ) -> Terms:
     """Return how both speak, as we prefer it among what the agent offers.
 
     Raises:
         NothingInCommon: Nothing of what it offers is understood here.
     """
+    if offer.signatures:
+        _chosen("signature", SIGNATURES, offer.signatures)
     return Terms(
         version=_chosen("version", VERSIONS, offer.versions),
         encoding=_chosen("encoding", ENCODINGS, offer.encodings),
+        signatures=signatures,
         heartbeat_seconds=heartbeat,
         lease_seconds=lease,
         order_key=order_key(agent_id),

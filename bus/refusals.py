@@ -139,6 +139,12 @@ class BadSignature(Unreadable):
     code = "bad-signature"
 
 
+class ReplacedKey(Unreadable):
+    """A report is signed with a key in whose place the agent was handed another one."""
+
+    code = "replaced-key"
+
+
 class Suspended(Unreadable):
     """Whoever sent it has offended too often, and is not heard for a while."""
 

@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol
 
 from bus.heard import Heard
 from bus.ports import Clock
-from bus.refusals import BadSignature, MissingSignature
+from bus.refusals import BadSignature, MissingSignature, ReplacedKey
 from bus.signing import KEY_ID, SIGNATURE, SigningKey, canonical, is_signed
 
 Strictness = Literal["off", "verify", "require"]
@@ -26,6 +26,8 @@ class KnownKey:
     agent_id: str
     key: SigningKey
     is_revoked: bool
+    is_replaced: bool = False
+    """Whether it is revoked only because its agent has another one."""
 
 
 class Keys(Protocol):
@@ -39,11 +41,27 @@ class Keys(Protocol):
         """
         ...
 
-    async def revoke(self, agent_id: str, *, because: str) -> int:
+    async def revoke(self, agent_id: str, *, because: str, before: int | None = None) -> int:
         """Let no key of an agent count any more, and return how many did.
+
+        Those stay that were issued at version ``before`` of its stream, or later.
 
         Raises:
             Unavailable: The database does not answer.
+        """
+        ...
+
+
+class HandedOut(Keys, Protocol):
+    """Keys, and who hands them out."""
+
+    async def replace(self, agent_id: str, *, by: str, since: int) -> SigningKey:
+        """Return a new key for an agent; those it has count for a little longer.
+
+        ``since`` is the version of its stream.
+
+        Raises:
+            Unavailable: The database does not answer; asking again gives another key.
         """
         ...
 
@@ -84,6 +102,7 @@ class Signatures:
         Raises:
             BadSignature: The signature is not that of the agent that the report speaks for.
             MissingSignature: There is none, and there has to be one.
+            ReplacedKey: It was right before the agent was handed another key.
         """
         report = heard.report
         agent_id = getattr(report.body, "agent_id", None) if report is not None else None
@@ -95,22 +114,26 @@ class Signatures:
                 raise MissingSignature(f"{KEY_ID} and {SIGNATURE} have to be set: agents sign here")
             return ""
         known, _ = self._known.get(key_id, (None, None))
-        if known is None or known.is_revoked:
+        if known is None or (known.is_revoked and not known.is_replaced):
             raise BadSignature(f"the key {key_id} {'is revoked' if known else 'is unknown here'}")
         if known.agent_id != agent_id:
             raise BadSignature(f"the key {key_id} is another agent's than {agent_id}'s")
         signed = canonical(message_id=report.id, body=report.body, sent=heard.delivery.body)
         if not is_signed(known.key, signed, signature):
             raise BadSignature(f"the signature by {key_id} is not that of this message")
+        if known.is_revoked:
+            raise ReplacedKey(f"{agent_id} has registered again since it was handed {key_id}")
         return known.agent_id
 
-    async def revoke(self, agent_id: str, *, because: str) -> None:
+    async def revoke(self, agent_id: str, *, because: str, before: int | None = None) -> None:
         """Let no key of an agent count any more, from now on here, and in two seconds elsewhere.
+
+        Those stay that were issued at version ``before`` of its stream, or later.
 
         Raises:
             Unavailable: The database does not answer.
         """
-        await self._keys.revoke(agent_id, because=because)
+        await self._keys.revoke(agent_id, because=because, before=before)
         self._known = {
             key_id: entry
             for key_id, entry in self._known.items()

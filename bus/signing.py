@@ -7,7 +7,7 @@ anywhere: whoever has the secret makes it again from the key's id and the agent'
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from domain.errors import Refused
@@ -17,6 +17,17 @@ SIGNATURE: Final = "x-taskloom-signature"
 KEY_ID: Final = "x-taskloom-key-id"
 
 _SCHEME: Final = "taskloom-hmac-1"
+SIGNED_LINES: Final = (
+    _SCHEME,
+    "<message_id>",
+    "<type>",
+    "<task_id, or nothing>",
+    "<epoch, or nothing>",
+    "<agent_id>",
+    "<SHA-256 of the body as it is sent, in hexadecimal>",
+)
+"""What is signed, joined by line feeds, for those who have to write it in another language."""
+
 _KEY_BYTES: Final = 32
 
 
@@ -31,11 +42,16 @@ class SigningKey:
     """What an agent signs with."""
 
     key_id: str
-    secret: bytes
+    secret: bytes = field(repr=False)
+
+    @property
+    def encoded(self) -> str:
+        """The secret as it is handed over, in Base64."""
+        return base64.b64encode(self.secret).decode()
 
     def __str__(self) -> str:
         """Return the key as it is handed over: its id, and the secret in Base64."""
-        return f"{self.key_id}:{base64.b64encode(self.secret).decode()}"
+        return f"{self.key_id}:{self.encoded}"
 
 
 def read_key(text: str) -> SigningKey:

@@ -87,6 +87,11 @@ class Broker(_Part):
     signing_secret_file: Path | None = None
     """Where it is, instead."""
 
+    @property
+    def has_secret(self) -> bool:
+        """Whether it is said what the keys of agents are made from."""
+        return self.signing_secret is not None or self.signing_secret_file is not None
+
     def secret(self) -> bytes:
         """Return what the keys of agents are made from.
 

@@ -43,8 +43,9 @@ from infra.migrations import pending
 from infra.processes.asking import AsksSoon
 from infra.processes.identity import make_identity
 from infra.processes.parts import open_pool, open_store, required
-from infra.settings import Http, Settings
+from infra.settings import Broker, Http, Settings
 from infra.store.accounts import AccountTables
+from infra.store.agent_keys import AgentKeyTable
 from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
@@ -97,6 +98,8 @@ async def run(settings: Settings) -> None:
             lease=timedelta(seconds=settings.agents.lease),
             cursor_secret=_cursor_secret(required(settings.db.dsn, "TASKLOOM_DB__DSN")),
             keys=AskedKeys(pool, patience=CONNECT),
+            agent_keys=_agent_keys(settings.amqp, pool),
+            signatures=settings.amqp.signatures,
             rates=settings.http.rates.model_dump(),
             origins=settings.http.origins,
             docs=settings.http.docs,
@@ -154,6 +157,13 @@ def served(app: FastAPI, http: Http) -> uvicorn.Config:
 
 def _new_id() -> str:
     return str(uuid7())
+
+
+def _agent_keys(broker: Broker, pool: AsyncConnectionPool) -> AgentKeyTable | None:
+    """Return who hands out what agents sign with, where that is looked at."""
+    if broker.signatures == "off" or not broker.has_secret:
+        return None
+    return AgentKeyTable(pool, broker.secret(), patience=CONNECT)
 
 
 class Bounded(H11Protocol):

@@ -190,6 +190,14 @@ def known_by(system: System, identify: Callable[[Any], Awaitable[Caller]]) -> De
     return replace(system.deps, identity=replace(system.deps.identity, identify=identify))
 
 
+@asynccontextmanager
+async def answering(deps: Deps, system: System) -> AsyncIterator[httpx2.AsyncClient]:
+    """Let an API with other ports answer the same owner."""
+    token = system.http.headers["Authorization"].removeprefix("Bearer ")
+    async with _client(create_app(deps), token) as http:
+        yield http
+
+
 @pytest.fixture
 async def host(system: System) -> AsyncIterator[str]:
     async with serving(create_app(known_by(system, an_admin))) as host:

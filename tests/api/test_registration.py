@@ -1,12 +1,18 @@
 """Agents come and go over HTTP."""
 
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
 
 from domain.agent import AgentDeregistered, AgentRegistered
-from tests.api.conftest import System
+from infra.store.agent_keys import AgentKeyTable
+from tests.api.conftest import System, answering
 
 # As DOC0 has it, 3.1.
 REQUEST: dict[str, Any] = {
@@ -16,6 +22,15 @@ REQUEST: dict[str, Any] = {
     "capacity": {"max_concurrent_tasks": 5, "max_queue_size": 20},
     "metadata": {"version": "1.0.0", "llm_model": "gpt-4"},
 }
+
+
+@pytest.fixture
+async def signing(system: System) -> AsyncIterator[System]:
+    """A system whose agents have to sign."""
+    keys = AgentKeyTable(system.pool, b"a secret of thirty-two characters")
+    deps = replace(system.deps, agent_keys=keys, signatures="require")
+    async with answering(deps, system) as http:
+        yield replace(system, http=http, deps=deps)
 
 
 async def register(system: System, *, key: str = "", **changes: Any) -> httpx2.Response:
@@ -92,6 +107,73 @@ async def test_where_nothing_is_common_it_is_not_registered(
     assert (answer.status_code, answer.json()["code"]) == (422, "nothing-in-common")
     assert names in answer.json()["detail"]
     assert await events_of(system) == []
+
+
+async def test_an_agent_that_can_sign_is_handed_a_key_that_is_kept_nowhere(
+    signing: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer = {"signatures": ["ed25519", "hmac-sha256"]}
+    first = await register(signing, key="k", protocol=offer)
+    assert first.status_code == 201, first.text
+    assert first.headers["cache-control"] == "no-store"
+    assert first.json()["protocol"]["signatures"] == "require"
+    told = first.json()["signing"]
+    assert (told["scheme"], told["lines"][0]) == ("hmac-sha256", "taskloom-hmac-1")
+    again = (await register(signing, key="k", protocol=offer)).json()["signing"]
+    assert again["key_id"] != told["key_id"]
+    secrets = [each["secret"] for each in (told, again)]
+    assert all(len(base64.b64decode(secret)) == 32 for secret in secrets)
+    kept = await everything(signing.pool) + str(capsys.readouterr())
+    assert told["key_id"] in kept
+    assert not [secret for secret in secrets if secret in kept]
+
+
+async def everything(pool: AsyncConnectionPool) -> str:
+    """Return whatever the database holds, as text."""
+    found: list[str] = []
+    async with pool.connection() as connection:
+        tables = await connection.execute(
+            "select schemaname, tablename from pg_tables"
+            " where schemaname not in ('pg_catalog', 'information_schema')"
+        )
+        for schema, name in await tables.fetchall():
+            query = sql.SQL("select {}::text from {}").format(
+                sql.Identifier(name), sql.Identifier(schema, name)
+            )
+            found += [str(row) for (row,) in await (await connection.execute(query)).fetchall()]
+        events = await connection.execute("select event::text from event_log")
+        found += [str(event) for (event,) in await events.fetchall()]
+    return "\n".join(found)
+
+
+async def test_who_registers_again_has_its_earlier_keys_replaced(signing: System) -> None:
+    offer = {"signatures": ["hmac-sha256"]}
+    keys = [(await register(signing, protocol=offer)).json()["signing"]["key_id"] for _ in "ab"]
+    assert (await register(signing)).json()["signing"] is None  # it keeps what it has
+    assert await standing(signing) == dict(zip(keys, ["replaced", "counts"], strict=True))
+    await signing.http.delete("/api/v1/agents/cad_agent_002")
+    assert await standing(signing) == dict.fromkeys(keys, "revoked")
+    fresh = (await register(signing, protocol=offer)).json()["signing"]["key_id"]
+    assert (await standing(signing))[fresh] == "counts"
+
+
+async def standing(system: System) -> dict[str, str]:
+    async with system.pool.connection() as connection:
+        rows = await connection.execute(
+            "select key_id, case when revoked_at is null then 'counts'"
+            " when revoked_at > now() then 'replaced' else 'revoked' end from agent_keys"
+        )
+        return dict(await rows.fetchall())
+
+
+async def test_who_can_sign_in_no_way_that_is_known_is_told_so(system: System) -> None:
+    answer = await register(system, protocol={"signatures": ["ed25519"]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "nothing-in-common")
+
+
+async def test_where_nobody_looks_at_signatures_no_key_is_handed_out(system: System) -> None:
+    told = (await register(system, protocol={"signatures": ["hmac-sha256"]})).json()
+    assert (told["signing"], told["protocol"]["signatures"]) == (None, "off")
 
 
 async def test_an_id_belongs_to_one_kind_of_agent_while_it_is_registered(system: System) -> None:

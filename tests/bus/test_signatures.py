@@ -116,8 +116,50 @@ async def test_deregistering_an_agent_voids_its_keys_and_a_goodbye_does_not(
         correlation_id="c",
     )
     async with recording(told.store, clock=told.clock) as recorder:
+        later = await keys.replace("ann", by="ann", since=3)  # it is back before that is heard
         await gate(told, recorder).revoke([gone])
     assert await told.hear([signed(key, ident="again")]) == expected
+    assert await told.hear([signed(later, ident="back")]) == []
+
+
+async def test_a_replaced_key_counts_for_what_is_on_its_way_and_no_longer(
+    pool: AsyncConnectionPool,
+) -> None:
+    patient, strict = AgentKeyTable(pool, SECRET), AgentKeyTable(pool, SECRET, grace=timedelta())
+    first = await patient.issue("ann", by="cli")
+    second = await patient.replace("ann", by="ann", since=3)
+    assert await world(patient).hear([signed(first), signed(second, ident="2")]) == []
+    third = await strict.replace("ann", by="ann", since=3)
+    told = world(strict)
+    assert await told.hear([signed(second), signed(third, ident="3")]) == ["replaced-key"]
+    assert await told.hear([signed(second, **{SIGNATURE: "00" * 32})]) == ["bad-signature"]
+
+
+async def test_who_signs_with_a_replaced_key_has_not_offended(pool: AsyncConnectionPool) -> None:
+    keys = AgentKeyTable(pool, SECRET, grace=timedelta())
+    old = await keys.issue("ann", by="test")
+    await keys.replace("ann", by="ann", since=3)
+    told = world(keys)
+    late = [signed(old, ident=f"late-{number}") for number in range(3)]
+    assert await told.hear(late) == ["replaced-key"] * 3
+    assert told.types == []
+
+
+async def test_a_deregistration_voids_no_key_that_was_handed_out_since(
+    keys: AgentKeyTable,
+) -> None:
+    old = await keys.replace("ann", by="ann", since=1)
+    new = await keys.replace("ann", by="ann", since=3)
+    assert await keys.revoke("ann", because="deregistered", before=2) == 1
+    assert await world(keys).hear([signed(old), signed(new, ident="2")]) == ["bad-signature"]
+    assert await keys.revoke("ann", because="deregistered", before=4) == 1
+    assert await world(keys).hear([signed(new, ident="3")]) == ["bad-signature"]
+
+
+def test_a_key_is_not_shown_by_accident() -> None:
+    key = key_of(SECRET, key_id="key_1", agent_id="ann")
+    assert key.encoded not in repr(key)
+    assert str(key.secret) not in repr(key)
 
 
 def gate(told: World, recorder: Recorder) -> Gate:

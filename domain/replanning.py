@@ -26,7 +26,7 @@ def replanning_tasks(asked: PlanReplanning, available: Available) -> tuple[Task,
         "goal": asked.goal.model_dump(mode="json"),
         "options": asked.options.model_dump(mode="json"),
         "replan": {
-            "tasks": [cast(JsonObject, task.model_dump(mode="json")) for task in asked.tasks],
+            "tasks": [_written(task) for task in asked.tasks],
             "met": list(asked.met),
             "task_id": asked.task_id,
             "agent_type": asked.agent_type,
@@ -66,6 +66,11 @@ def replanning_tasks(asked: PlanReplanning, available: Available) -> tuple[Task,
         timeouts=Timeouts(total=_LONGEST),
     )
     return (*proposals, revision)
+
+
+def _written(task: Task) -> JsonObject:
+    """Return a task without what goes without saying: graphs of thousands fit into one message."""
+    return cast(JsonObject, task.model_dump(mode="json", exclude_defaults=True))
 
 
 def _concerned(asked: PlanReplanning, available: Available) -> Sequence[AgentType]:

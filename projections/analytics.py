@@ -24,7 +24,7 @@ MOST_DOMAINS: Final = 100
 """The most frequent domains are named."""
 
 _WITHIN = (
-    " from views.plans_2 where (%(start)s::timestamptz is null or created_at >= %(start)s)"
+    " from views.plans_3 where (%(start)s::timestamptz is null or created_at >= %(start)s)"
     " and (%(end)s::timestamptz is null or created_at <= %(end)s)"
     " and (%(domain)s::text is null or domain = %(domain)s)"
 )
@@ -97,7 +97,7 @@ async def read_benchmarks(connection: Connection) -> Sequence[Benchmark]:
             "       from (select * from views.executions_2 where kind = 'execution'"
             "               and status in ('completed', 'failed')"
             "             order by started_at desc, run_id desc limit %(most)s) as r"
-            "       join views.plans_2 as p using (plan_id)) as ended"
+            "       join views.plans_3 as p using (plan_id)) as ended"
             " group by 1 order by min(complexity)",
             {"complex": COMPLEX, "moderate": MODERATE, "most": MOST_RUNS},
         )

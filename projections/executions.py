@@ -360,7 +360,7 @@ async def list_executions(
         " and (cardinality(%(status)s::text[]) = 0 or status = any(%(status)s))"
         " and (%(kind)s::text is null or kind = %(kind)s)"
         " and (%(owner)s::text is null or plan_id in"
-        "      (select plan_id from views.plans_2 where actor = %(owner)s))"
+        "      (select plan_id from views.plans_3 where actor = %(owner)s))"
         " and (%(moment)s::timestamptz is null"
         "      or ({column}, run_id) {beyond} (%(moment)s, %(run_id)s::text))"
         " order by {column} {way}, run_id {way} limit %(limit)s"

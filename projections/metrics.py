@@ -34,11 +34,11 @@ _EFFORTS = """
 
 _SYSTEM = """
     select
-        (select count(*) from views.plans_2) as total_plans,
-        (select min(created_at) from views.plans_2) as first_plan_at,
-        (select count(*) from views.plans_2
+        (select count(*) from views.plans_3) as total_plans,
+        (select min(created_at) from views.plans_3) as first_plan_at,
+        (select count(*) from views.plans_3
             where status = 'completed' and ended_at > %(since)s) as completed_lately,
-        (select avg(extract(epoch from planned_at - created_at))::float8 from views.plans_2
+        (select avg(extract(epoch from planned_at - created_at))::float8 from views.plans_3
             where planned_at is not null and planning_run_id is not null) as planning_seconds,
         runs.* from (
             select

@@ -8,7 +8,7 @@ from projections.table import Connection
 async def owner_of_plan(connection: Connection, plan_id: str) -> str | None:
     """Return who asked for a plan, or None where there is none."""
     cursor = await connection.execute(
-        "select actor from views.plans_2 where plan_id = %s", [plan_id]
+        "select actor from views.plans_3 where plan_id = %s", [plan_id]
     )
     row = await cursor.fetchone()
     return None if row is None else str(row[0])
@@ -21,7 +21,7 @@ async def owner_of_run(connection: Connection, run_id: str) -> str | None:
     """
     cursor = await connection.execute(
         "select coalesce(p.actor, '') from views.executions_2 e"
-        " left join views.plans_2 p on p.plan_id = e.plan_id where e.run_id = %s",
+        " left join views.plans_3 p on p.plan_id = e.plan_id where e.run_id = %s",
         [run_id],
     )
     row = await cursor.fetchone()

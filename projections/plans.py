@@ -65,7 +65,7 @@ class PlanRow:
 
     depth: int | None = None
     makespan_seconds: float | None = None
-    """From start to end when no task ever waits for an agent."""
+    """From start to end, as its schedule promises it with the agents that are counted on."""
 
     work_seconds: float | None = None
     parallelization_ratio: float | None = None
@@ -116,7 +116,7 @@ def fold(
 
 PLANS = View(
     name="plans",
-    version=2,
+    version=3,
     row=PlanRow,
     key=("plan_id",),
     columns="""
@@ -152,7 +152,7 @@ PLANS = View(
 async def read_plan(connection: Connection, plan_id: str) -> PlanRow | None:
     """Return one plan, or None where there is none."""
     async with connection.cursor(row_factory=class_row(PlanRow)) as cursor:
-        await cursor.execute("select * from views.plans_2 where plan_id = %s", [plan_id])
+        await cursor.execute("select * from views.plans_3 where plan_id = %s", [plan_id])
         return await cursor.fetchone()
 
 
@@ -176,7 +176,7 @@ async def list_plans(
     column = sort.removeprefix("-")
     value, plan_id = after or (None, None)
     query = sql.SQL(
-        "select * from views.plans_2 where (cardinality(%(status)s::text[]) = 0"
+        "select * from views.plans_3 where (cardinality(%(status)s::text[]) = 0"
         " or status = any(%(status)s)) and (%(domain)s::text is null or domain = %(domain)s)"
         " and (%(priority)s::text is null or priority = %(priority)s)"
         " and (%(words)s::text is null or position(lower(%(words)s) in lower(title)) > 0)"
@@ -239,6 +239,8 @@ def _created(event: PlanCreated, recorded: Recorded[Event]) -> PlanRow:
 def _with_graph(row: PlanRow, event: PlanReady | PlanUpdated) -> PlanRow:
     tasks = event.tasks
     path = critical_path(tasks)
+    # Plans of before version 0.2 have no schedule: nothing of theirs ever waits for an agent.
+    makespan = path.makespan if event.schedule is None else event.schedule.makespan
     return changed(
         row,
         revision=event.revision,
@@ -247,15 +249,15 @@ def _with_graph(row: PlanRow, event: PlanReady | PlanUpdated) -> PlanRow:
         agents=sorted({task.agent for task in tasks}),
         critical_path_length=len(path.path),
         depth=max(depths(tasks).values(), default=0),
-        makespan_seconds=path.makespan,
+        makespan_seconds=makespan,
         work_seconds=path.work,
-        parallelization_ratio=path.parallelization_ratio,
+        parallelization_ratio=1 - makespan / path.work if path.work else 0.0,
         cost=sum(task.cost for task in tasks),
     )
 
 
 def estimated_completion(row: PlanRow) -> datetime | None:
-    """Return when it would be done if it started as soon as it was planned, if that is known."""
+    """Return when its schedule ends if it starts as soon as it is planned, where it is planned."""
     if row.makespan_seconds is None or row.planned_at is None:
         return None
     return row.planned_at + timedelta(seconds=row.makespan_seconds)

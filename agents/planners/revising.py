@@ -154,7 +154,7 @@ def _written(work: Work, revision: Revision) -> list[JsonValue]:
     return [
         raw[name]
         if asked.by_id.get(name) == revision.tasks[name]
-        else cast(JsonObject, revision.tasks[name].model_dump(mode="json"))
+        else cast(JsonObject, revision.tasks[name].model_dump(mode="json", exclude_defaults=True))
         for name in names
     ]
 

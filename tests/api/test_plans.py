@@ -116,6 +116,9 @@ async def test_a_schedule_counts_on_the_agents_that_the_options_say(system: Syst
         schedule = (await system.http.get(path)).json()["schedule"]
         spans[choice] = schedule["makespan"]
         assert 0 < schedule["resource_utilization"]["CAD"] <= 1
+        plan = (await system.http.get(made.headers["location"])).json()
+        assert plan["metrics"]["estimated_makespan"] == schedule["makespan"]
+        assert plan["estimated_completion"] == schedule["time_slots"][-1]["end_time"]
     assert spans == {"conservative": "6 hours", "balanced": "2 hours", "aggressive": "1 hour"}
 
 

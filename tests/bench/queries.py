@@ -52,7 +52,7 @@ CONNECTIONS: Final = 20
 
 # A copy of a plan is a copy of its rows under other names; the second template is half done.
 _COPIES: Final[Mapping[str, str]] = {
-    "plans_2": "'plan_id', %(plan)s, 'runs', jsonb_build_array(%(run)s),"
+    "plans_3": "'plan_id', %(plan)s, 'runs', jsonb_build_array(%(run)s),"
     " 'created_at', t.created_at + n * interval '1 minute'",
     "graphs_3": "'plan_id', %(plan)s",
     "revisions_1": "'plan_id', %(plan)s",

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import cast
 
 import pytest
 
 from domain import plan as plans
 from domain.goals import Goal, Options
+from domain.graph import check
 from domain.plan import GoalSubmitted, Plan, PlanCancelled, PlanEvent, PlanReady, PlanStarted
 from domain.plan_decisions import decide
 from domain.policies import react
@@ -25,6 +27,7 @@ from domain.run_evolution import evolve
 from domain.run_options import RunOptions
 from domain.steering import RunReplanRequested
 from domain.tasks import Task
+from domain.values import JsonObject
 from tests.support.making import (
     PLAN_ID,
     RUN_ID,
@@ -333,6 +336,23 @@ def test_the_domains_concerned_propose_before_the_plan_is_revised() -> None:
     assert tasks[-1].inputs == {"SIM": "replan-sim"}
     own = ready.model_copy(update={"has_own_graph": True})
     assert [each.id for each in replanning_tasks(own, {})] == ["revise"]
+
+
+def test_a_plan_of_a_thousand_tasks_can_be_planned_anew() -> None:
+    graph = [task("t0000")] + [
+        task(f"t{number:04}", f"t{number - 1:04}").model_copy(
+            update={"origin": "CAD: iterative design", "cost": 1.5, "params": {"part": "arm"}}
+        )
+        for number in range(1, 1_000)
+    ]
+    ready = asked()[-1].model_copy(update={"tasks": tuple(graph)})
+    assert isinstance(ready, PlanReplanning)
+    tasks = replanning_tasks(ready, {"NOOP": None})
+    check(tasks)
+    question = cast(JsonObject, tasks[-1].params["replan"])
+    assert [
+        Task.model_validate(each) for each in cast("list[JsonObject]", question["tasks"])
+    ] == graph
 
 
 def test_a_graph_of_the_users_own_is_changed_only_where_it_is_asked_for() -> None:

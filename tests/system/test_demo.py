@@ -106,7 +106,7 @@ def test_what_it_has_recorded_can_be_stepped_through(on_servers: Shown, tmp_path
 
 def test_views_that_are_folded_again_have_the_same_rows(on_servers: Shown, database: str) -> None:
     before = rows(database)
-    assert {"plans_2", "executions_2", "tasks_2", "timeline_1", "agents_1"} <= before.keys()
+    assert {"plans_3", "executions_2", "tasks_2", "timeline_1", "agents_1"} <= before.keys()
     on_servers.taskloom("projection", "rebuild")
     after = rows(database)
     assert after == before

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from pydantic import BaseModel, JsonValue
 
@@ -69,7 +70,7 @@ class GroupsAnswer(BaseModel):
 class HappeningAnswer(BaseModel):
     """Something that happened to a letter."""
 
-    kind: str
+    kind: Literal["died", "redriven", "returned", "accepted", "edited", "discarded"]
     number: int
     """For which time it had been sent again by then."""
 

@@ -39,6 +39,9 @@ router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 MOST_DISCARDED = 10_000
 """Letters that one request discards."""
 
+LINES = "application/x-ndjson"
+_LINES = {200: {"content": {LINES: {"schema": {"type": "string"}}}}}
+
 _PORTION = 100
 _Id = Annotated[int, Path(ge=1, lt=2**63)]
 _Text = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
@@ -145,12 +148,17 @@ async def rehearse(
     )
 
 
-@router.get("/export", response_class=StreamingResponse, dependencies=[may("dead-letter:read")])
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses=_LINES,  # type: ignore[arg-type] # as FastAPI documents it
+    dependencies=[may("dead-letter:read")],
+)
 async def export(chosen: Filters, ports: Ports) -> StreamingResponse:
     """Stream whole letters, one JSON object a line, the oldest first."""
     first = await ports.letters.some(chosen, limit=_PORTION)  # what is wrong is said before it
     lines = _lines(ports, chosen, first)
-    return StreamingResponse(lines, media_type="application/x-ndjson")
+    return StreamingResponse(lines, media_type=LINES)
 
 
 @router.post("/discard", dependencies=[may("dead-letter:decide")])

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from api.access import OPEN
 from api.examples import BODIES, PATHS
 from api.problems import CONTENT_TYPE, PROBLEM
+from bus.docstrings import describe_fields
 
 TAGS: Final = {
     "plans": "Goals, and the graphs that planners make of them.",
@@ -21,6 +22,9 @@ TAGS: Final = {
     "dead letters": "Messages that nobody could accept, and what becomes of them.",
     "events": "The record itself.",
 }
+DESCRIBED: Final = ("api", "bus", "domain", "projections")
+"""The packages whose models are asked and answered."""
+
 _SCHEMES: Final = {
     "bearer": {
         "type": "http",
@@ -61,6 +65,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
         description=app.description,
         routes=app.routes,
     )
+    schema["info"]["contact"] = {"name": "Whoever runs this Taskloom"}
     schema["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
     schema["servers"] = [{"url": "/", "description": "Where this description comes from."}]
     schema["security"] = [{name: []} for name in _SCHEMES]
@@ -75,6 +80,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
     schema["tags"] = [
         {"name": tag, "description": TAGS.get(tag, f"About {tag}.")} for tag in sorted(used)
     ]
+    describe_fields(components["schemas"], DESCRIBED)
     _plain(schema)
     return schema
 
@@ -82,7 +88,8 @@ def _described(app: FastAPI) -> dict[str, Any]:
 def _plain(schema: Any) -> None:
     """Say what linters and generators of clients look for: they know arrays, and one duration.
 
-    A duration may be written as people do, and a tuple is an array of known length.
+    A duration may be written as people do, and a tuple is an array of known length. What a choice
+    of objects is when it is left out stands in its description.
     """
     if isinstance(schema, dict):
         known = cast("dict[str, Any]", schema)
@@ -91,6 +98,8 @@ def _plain(schema: Any) -> None:
         if known.get("format") == "duration":
             del known["format"]
             known.setdefault("description", "As people write it, `2 days`, or as ISO 8601, `P2D`.")
+        if "oneOf" in known and isinstance(known.get("default"), dict):
+            del known["default"]
         for each in known.values():
             _plain(each)
     elif isinstance(schema, list):

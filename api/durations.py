@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import PlainSerializer, TypeAdapter, ValidationError
+from pydantic import PlainSerializer, TypeAdapter, ValidationError, WithJsonSchema
 
 _UNITS = (("second", 1.0, 60.0), ("minute", 60.0, 60.0), ("hour", 3_600.0, 72.1))
 """Each unit with its seconds, and the number from which the next one is used."""
@@ -22,7 +22,11 @@ def _shown(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-Moment = Annotated[datetime, PlainSerializer(_shown, return_type=str)]
+Moment = Annotated[
+    datetime,
+    PlainSerializer(_shown, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 """A time as the API shows it: UTC, in whole seconds."""
 
 

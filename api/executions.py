@@ -59,7 +59,12 @@ MOST_CURRENT = 200
 _Id = Annotated[RunId, Path()]
 
 
-@router.post("/start", status_code=201, dependencies=[may("plan:steer")])
+@router.post(
+    "/start",
+    status_code=201,
+    responses={200: {"model": StartedAnswer, "description": "A dry run: nothing was started."}},
+    dependencies=[may("plan:steer")],
+)
 async def start_execution(
     caller: Who, asked: ExecutionRequest, ports: Ports, request: Request, response: Response
 ) -> StartedAnswer:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -55,8 +55,8 @@ class InvokeAnswer(BaseModel):
 
     agent_id: str
     action: str
-    status: str
-    """``completed``, or ``failed``: then ``error`` says why, and there is no result."""
+    status: Literal["completed", "failed"]
+    """Where it has failed, ``error`` says why, and there is no result."""
 
     result: JsonObject | None
     error: InvokeProblem | None

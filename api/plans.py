@@ -101,7 +101,12 @@ class PlanRequest(Value):
     """A graph of your own: the plan needs no planning then."""
 
 
-@router.post("/create", status_code=201, dependencies=[may("plan:create")])
+@router.post(
+    "/create",
+    status_code=201,
+    responses={202: {"model": PlanCreatedAnswer, "description": "Its planning goes on."}},
+    dependencies=[may("plan:create")],
+)
 async def create_plan(
     caller: Who,
     asked: PlanRequest,

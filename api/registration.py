@@ -1,7 +1,7 @@
 """Agents come and go: they register, agree how to speak, and are deregistered."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, Field
@@ -56,7 +56,7 @@ class RegisteredAnswer(BaseModel):
     """An agent is registered."""
 
     agent_id: str
-    status: str = "registered"
+    status: Literal["registered"] = "registered"
     registered_at: Moment
     token: str
     """Identifies it for a quarter of an hour; registering again gives the next one."""
@@ -75,7 +75,7 @@ class DeregisteredAnswer(BaseModel):
     """An agent is not registered any more."""
 
     agent_id: str
-    status: str = "deregistered"
+    status: Literal["deregistered"] = "deregistered"
     message: str
 
 

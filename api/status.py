@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import psycopg
 from fastapi import APIRouter, Response
@@ -68,7 +69,7 @@ class StatusReport(BaseModel):
 class Alive(BaseModel):
     """The process answers."""
 
-    status: str = "alive"
+    status: Literal["alive"] = "alive"
 
 
 class Readiness(BaseModel):

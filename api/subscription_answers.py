@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from api.durations import Moment
-from bus.subscriptions import Filter, State, Subscription
+from bus.subscriptions import Delivery, Filter, State, Subscription
 from domain.messages import MessageId, Topic
 from domain.values import AgentId, JsonObject, Name, Priority, Value
 
@@ -75,12 +75,13 @@ class SubscriptionRequest(Value):
     """All of them have to be so."""
 
     delivery: Annotated[ToQueue | ToWebhook | ToSocket, Field(discriminator="kind")] = ToQueue()
+    """Left out, they are brought to a queue."""
 
 
 class DeliveryAnswer(BaseModel):
     """How events are brought."""
 
-    kind: str
+    kind: Delivery
     queue: str | None = None
     url: str | None = None
     websocket_url: str | None = None

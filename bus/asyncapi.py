@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
+from bus.docstrings import describe_fields
 from bus.envelope import CONTENT_TYPE
 from bus.orders import AgentStop, TaskGrant, TaskStop
 from bus.signals import Heartbeat
@@ -48,6 +49,8 @@ def document(version: str) -> dict[str, Any]:
         [(model, "validation") for model in ordered],
         ref_template="#/components/schemas/{model}",
     )
+    kinds = dict(schemas.get("$defs", {}))
+    describe_fields(kinds, ("bus", "domain"))
     of = {model: names[model, "validation"] for model in ordered}
     messages = {
         _message_name(where, kind): _message(kind, model, of[model], is_plain=where == SIGNALS)
@@ -77,7 +80,7 @@ def document(version: str) -> dict[str, Any]:
         "operations": dict(_operations()),
         "components": {
             "messages": messages,
-            "schemas": {"Envelope": dict(_ENVELOPE), **schemas.get("$defs", {})},
+            "schemas": {"Envelope": dict(_ENVELOPE), **kinds},
         },
     }
 

@@ -91,6 +91,37 @@ async def test_a_plan_is_made_and_started_by_the_examples(system: System) -> Non
     assert agent.status_code == 201, agent.text
 
 
+async def test_who_does_not_wait_and_who_only_asks_are_answered_as_described(
+    system: System,
+) -> None:
+    answers = described()["paths"]
+    made = await system.http.post(
+        "/api/v1/plans/create?wait=0", json={"goal": {"title": "A chair"}}
+    )
+    assert str(made.status_code) == "202"
+    assert "202" in answers["/api/v1/plans/create"]["post"]["responses"]
+
+    ready = await system.http.post("/api/v1/plans/create", json=BODIES["create_plan"])
+    asked = {"plan_id": ready.json()["plan_id"], "options": {"dry_run": True}}
+    dry = await system.http.post("/api/v1/executions/start", json=asked)
+    assert str(dry.status_code) == "200"
+    assert "200" in answers["/api/v1/executions/start"]["post"]["responses"]
+
+
+def test_generators_of_clients_find_what_they_know() -> None:
+    """Times are times, fields speak, and a choice of objects has no object for its default."""
+    schemas = described()["components"]["schemas"]
+    assert schemas["PlanAnswer"]["properties"]["created_at"]["format"] == "date-time"
+    delivery = schemas["SubscriptionRequest"]["properties"]["delivery"]
+    assert delivery["discriminator"]["propertyName"] == "kind"
+    assert "default" not in delivery
+    assert delivery["description"] == "Left out, they are brought to a queue."
+    assert schemas["Edge"]["properties"]["type"]["description"].startswith("``data`` where")
+    assert schemas["Goal"]["properties"]["context"]["description"]
+    export = described()["paths"]["/api/v1/dead-letters/export"]["get"]["responses"]["200"]
+    assert set(export["content"]) == {"application/x-ndjson"}
+
+
 def test_nothing_is_taken_away_from_those_who_rely_on_it() -> None:
     assert broken(json.loads(RELEASED.read_text()), described()) == []
 

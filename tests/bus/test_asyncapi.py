@@ -73,6 +73,12 @@ def test_what_is_sent_is_as_described() -> None:
     assert accepts("reports_plan_cancel_requested", encode_report(asked))
 
 
+def test_fields_say_what_they_are_for() -> None:
+    schemas = document("1")["components"]["schemas"]
+    assert schemas["Goal"]["properties"]["context"]["description"]
+    assert schemas["TaskDispatched"]["properties"]["epoch"].get("description") is None
+
+
 def test_nothing_is_taken_away_from_those_who_rely_on_it() -> None:
     was, now = json.loads(RELEASED.read_text()), document("1")
     for name, channel in was["channels"].items():

@@ -306,9 +306,8 @@ async def test_every_way_to_read_the_log_has_what_is_personal(
             "read_stream": await store.read_stream("plan_7", after=0, limit=9),
             "read_types": await store.read_types(["plan.created"], after=0, up_to=9),
         }
-    assert {way: [one.event for one in read] for way, read in ways.items()} == dict.fromkeys(
-        ways, [goal.event]
-    )
+    told = {way: [one.event for one in read] for way, read in ways.items()}
+    assert told == {way: [goal.event] for way in ways}
 
 
 async def test_what_was_encrypted_for_one_event_is_not_read_in_another(

@@ -17,11 +17,11 @@ from bus.recorder import Recorder
 from bus.signals import Heartbeat
 from bus.telling import saying, tell
 from bus.tracks import Track, usual_seconds
-from domain.agent import AgentStatus, Health, agent_stream
+from domain.agent import AgentDeregistered, AgentRegistered, AgentStatus, Health, agent_stream
 from domain.errors import Unavailable
 from domain.health import Limits, Observed, Standing, judge
-from domain.policies import AnyReport
-from domain.recorded import Report
+from domain.policies import AnyReport, Event
+from domain.recorded import Recorded, Report
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class Presence(Protocol):
 class _Heard:
     tracks: dict[str, Track] = field(default_factory=dict[str, Track])
     awaited: dict[str, datetime] = field(default_factory=dict[str, datetime])
-    """The agents that were there before and have not been heard yet → since when."""
+    """The agents that should be there and have not been heard yet → since when."""
 
     news: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
     standings: dict[str, Standing] = field(default_factory=dict[str, Standing])
@@ -91,6 +91,21 @@ class HealthKeeper:
             heard.told.pop(heartbeat.agent_id, None)
         heard.awaited.pop(heartbeat.agent_id, None)
         heard.news[heartbeat.agent_id] = heartbeat
+
+    def note(self, events: Sequence[Recorded[Event]]) -> None:
+        """Wait for the heartbeats of who registers: a start that never sends any is silent too."""
+        now, heard = self._clock.now(), self._heard
+        for recorded in events:
+            event = recorded.event
+            if isinstance(event, AgentDeregistered):
+                heard.awaited.pop(event.agent_id, None)
+            if not isinstance(event, AgentRegistered):
+                continue
+            track = heard.tracks.get(event.agent_id)
+            if track is None or track.last.instance != event.instance:
+                for memory in (heard.tracks, heard.standings, heard.told):
+                    memory.pop(event.agent_id, None)
+                heard.awaited[event.agent_id] = now
 
     def hear_itself(self) -> None:
         """Take note that what is said is heard; after a pause everybody begins anew."""

@@ -248,6 +248,7 @@ async def _coordinate(ready: _Ready) -> None:
 
         async def react(events: Sequence[Recorded[Event]]) -> None:
             breakers.note(events)
+            health.note(events)
             gate.note(events)
             await gate.revoke(events)
             await reactions(events)

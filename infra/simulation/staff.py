@@ -156,6 +156,12 @@ async def _coordinate(process: Process, around: Surroundings) -> None:
         health.hear(heartbeat)
         holders.hear(heartbeat)
 
+    reactions = Reactions(recorder)
+
+    async def react(events: Sequence[Recorded[Event]]) -> None:
+        health.note(events)
+        await reactions(events)
+
     listener = (process, HEARTBEAT, hear)
     broker.listeners.append(listener)
     letters = DeadLetters(sender, clock, new_id=world.new_id, pause=around.pause)
@@ -189,7 +195,7 @@ async def _coordinate(process: Process, around: Surroundings) -> None:
         Follower("relay", relay, events=store.log(), positions=store, batch=around.batch),
         Follower(
             "reactions",
-            Reactions(recorder),
+            react,
             events=store.log(),
             positions=store,
             batch=around.batch,

@@ -11,7 +11,7 @@ from bus.health import HealthKeeper
 from bus.ports import SystemClock
 from bus.recorder import Recorder
 from bus.signals import Heartbeat
-from domain.agent import Agent, AgentStatus
+from domain.agent import Agent, AgentDeregistered, AgentStatus
 from infra.store.store import DatabaseUnavailable
 from tests.support.memory_store import MemoryStore
 from tests.support.recorders import SteppedClock, recording
@@ -110,6 +110,38 @@ async def test_a_silent_agent_is_offline_until_it_is_heard_again(scene: Scene) -
     await scene.after(1)
     agent = await scene.agent()
     assert (agent.lifecycle, agent.health) == ("ready", "healthy")
+
+
+async def test_who_registers_and_is_never_heard_is_offline(scene: Scene) -> None:
+    scene.keeper.note(scene.store.events)
+    await scene.after(LEASE)
+    assert scene.types("agent:ann") == ["agent.registered"]
+    await scene.after(1)
+    assert (await scene.agent()).health == "offline"
+    again = await scene.recorder.record(said(hello("ann", instance="2"), report_id="again"))
+    scene.keeper.note(again.events)
+    assert (await scene.agent()).health == "healthy"
+    await scene.after(LEASE + 1)
+    assert (await scene.agent()).health == "offline"
+
+
+async def test_a_start_that_was_heard_before_its_registration_was_is_not_waited_for(
+    scene: Scene,
+) -> None:
+    scene.beat()
+    scene.keeper.note(scene.store.events)
+    await scene.after(LEASE - 1)
+    scene.beat()
+    await scene.after(LEASE - 1)
+    assert scene.types("agent:ann") == ["agent.registered"]
+
+
+async def test_who_registers_and_leaves_is_not_waited_for(scene: Scene) -> None:
+    goodbye = AgentDeregistered(agent_id="ann", reason="changed its mind")
+    await scene.recorder.record(said(goodbye, report_id="goodbye"))
+    scene.keeper.note(scene.store.events)
+    await scene.after(LEASE + 1)
+    assert scene.types("agent:ann") == ["agent.registered", "agent.deregistered"]
 
 
 async def test_an_agent_that_was_offline_when_the_keeper_began_is_healthy_when_it_is_heard(

@@ -1,11 +1,12 @@
 """Analytics: what plans were like in a period, and how well it went to carry them out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from api.access import May
 from api.deps import Ports
@@ -22,6 +23,16 @@ router = APIRouter(prefix="/analytics", tags=["analytics"])
 Viewer = Annotated[Caller, Depends(May("metrics:view"))]
 
 
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _written(given: object) -> object:
+    """Take dates that are written as such: a number would be one, of so many seconds after 1970."""
+    if isinstance(given, str) and not _DATE.match(given):
+        raise ValueError("has to be a date, or one with a time: 2026-01-31")
+    return given
+
+
 def _aware(moment: date | datetime) -> date | datetime:
     """Take times without a zone as UTC."""
     if isinstance(moment, datetime) and moment.tzinfo is None:
@@ -29,7 +40,7 @@ def _aware(moment: date | datetime) -> date | datetime:
     return moment
 
 
-Day = Annotated[date | datetime, AfterValidator(_aware)]
+Day = Annotated[date | datetime, BeforeValidator(_written), AfterValidator(_aware)]
 
 
 class Period(BaseModel):

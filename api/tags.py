@@ -8,6 +8,7 @@ import hashlib
 from typing import Annotated, Final
 
 from fastapi import Depends, Header
+from pydantic import Field, WithJsonSchema
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,12 @@ from api.reading import VERSION
 
 _TAGGED: Final = ("application/json", "application/cloudevents", "image/svg+xml")
 _LONGEST: Final = 1_000
+_TAG: Final = {
+    "type": "string",
+    "maxLength": _LONGEST,
+    "pattern": r'^(\*|"[0-9]{1,18}(\.[!#-~]*)?")$',
+}
+"""What can be expected, for those who generate questions; here it is looked at in words."""
 
 
 class Tags:
@@ -74,11 +81,8 @@ def _tag(start: Message, body: Message, known: str) -> Message:
 
 async def _expected(
     if_match: Annotated[
-        str | None,
-        Header(
-            max_length=_LONGEST,
-            description="Only at this version: an `ETag`, or just a version in quotes.",
-        ),
+        Annotated[str, Field(max_length=_LONGEST), WithJsonSchema(_TAG)] | None,
+        Header(description="Only at this version: an `ETag`, or just a version in quotes."),
     ] = None,
 ) -> int | None:
     if if_match is None or if_match.strip() == "*":

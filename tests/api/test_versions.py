@@ -1,5 +1,6 @@
 """Versions: an answer is tagged, a command can depend on it, and the past can be asked for."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from bus.ports import SystemClock
 from domain.agent import AgentDeregistered, AgentRegistered
 from domain.run_events import TaskCompleted, TaskStarted
-from tests.api.conftest import System
+from tests.api.conftest import System, app_alone
 from tests.api.test_executions import a_plan, attempt, started
 
 
@@ -83,10 +84,21 @@ async def test_plans_and_agents_are_told_and_asked_by_version_too(system: System
     assert (await system.http.delete(agent, headers={"If-Match": '"1"'})).status_code == 200
 
 
-@pytest.mark.parametrize("tag", ["1", '"one"', '""', 'W/"1"', '"1", "2"', '"' + "9" * 40 + '"'])
+NO_TAGS = ("1", '"one"', '""', 'W/"1"', '"1", "2"', '"' + "9" * 40 + '"')
+
+
+@pytest.mark.parametrize("tag", NO_TAGS)
 async def test_a_tag_that_is_none_of_ours_is_refused(front: httpx2.AsyncClient, tag: str) -> None:
     refused = await front.delete("/api/v1/plans/plan_1", headers={"If-Match": tag})
     assert (refused.status_code, refused.json()["code"]) == (422, "bad-tag")
+
+
+def test_the_description_says_what_a_tag_looks_like() -> None:
+    asked = app_alone().openapi()["paths"]["/api/v1/plans/{plan_id}"]["delete"]["parameters"]
+    (schema,) = (each["schema"] for each in asked if each["name"] == "if-match")
+    pattern = schema["anyOf"][0]["pattern"]
+    assert all(re.search(pattern, tag) for tag in ("*", '"1"', '"12.0a1b"'))
+    assert not any(re.search(pattern, tag) for tag in NO_TAGS)
 
 
 async def test_an_execution_is_shown_as_it_was(system: System) -> None:

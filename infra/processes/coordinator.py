@@ -251,8 +251,9 @@ async def _coordinate(ready: _Ready) -> None:
             health.note(events)
             gate.note(events)
             await gate.revoke(events)
-            await reactions(events)
+            # A plan may ask for a run and be cancelled at once: the run has to be there by then.
             await replanner(events)
+            await reactions(events)
 
         followers = [
             Follower(name, hear, events=store.log(), positions=store, parking=ParkedEvents(pool))

@@ -10,8 +10,9 @@ from bus.reactions import Reactions
 from bus.recorder import Recorder
 from bus.replanning import Missed, Replanner
 from domain.goals import Options
-from domain.plan import GoalSubmitted
+from domain.plan import GoalSubmitted, PlanCancelRequested
 from domain.replanning import Available
+from domain.revisions import PlanReplanRequested
 from domain.run import Run
 from domain.run_events import TaskFailed, TaskStarted
 from domain.run_options import RunOptions
@@ -62,8 +63,8 @@ class World:
         while self.seen < len(self.store.events):
             batch = self.store.events[self.seen :]
             self.seen = len(self.store.events)
-            await Reactions(self.recorder)(batch)
             await self.replanner(batch)
+            await Reactions(self.recorder)(batch)
 
     async def fail(self, task_id: str) -> None:
         """Let a task fail for good."""
@@ -94,6 +95,17 @@ async def test_a_plan_that_asks_has_its_replanning_run_and_once(world: World) ->
     run, _ = await world.store.load(REPLAN)
     assert isinstance(run, Run)
     assert run.tasks["revise"].params["replan"]["available"] == {"NOOP": None}
+
+
+async def test_a_plan_that_asks_and_is_cancelled_at_once_leaves_no_run_behind(world: World) -> None:
+    goal = GoalSubmitted(plan_id=PLAN_ID, goal=a_goal(1), tasks=(task("a"),))
+    await world.recorder.record(said(goal, report_id="goal"))
+    asked = PlanReplanRequested(plan_id=PLAN_ID, reason="a better way")
+    await world.recorder.record(said(asked, report_id="replan"))
+    changed = PlanCancelRequested(plan_id=PLAN_ID, reason="never mind")
+    await world.recorder.record(said(changed, report_id="cancel"))
+    await world.follow()
+    assert world.types(REPLAN)[-1] == "run.cancelled"
 
 
 async def test_a_graph_that_is_too_much_for_its_planners_ends_the_run_in_words(

@@ -70,6 +70,15 @@ class CannotLockOutOneself(Conflict):
         super().__init__("nobody takes away their own role or account; ask another admin")
 
 
+class OwnPassword(Conflict):
+    """Somebody wanted another password for themselves without showing the one they have."""
+
+    code = "own-account"
+
+    def __init__(self) -> None:
+        super().__init__("your own password is changed by POST /api/v1/auth/password")
+
+
 @router.get("")
 async def show_users(ports: Ports, caller: _Manager) -> UsersAnswer:
     """Show all users."""
@@ -126,8 +135,11 @@ async def change_user(
         is_active=user.is_active if asked.is_active is None else asked.is_active,
     )
     is_weaker = changed.role != user.role or changed.is_active != user.is_active
-    if is_weaker and user_id == caller.subject:
-        raise CannotLockOutOneself
+    if user_id == caller.subject:
+        if is_weaker:
+            raise CannotLockOutOneself
+        if asked.password is not None:
+            raise OwnPassword
     identity = ports.identity
     hashed = None
     if asked.password is not None:

@@ -312,8 +312,9 @@ async def test_nobody_gives_themselves_what_they_may_not_have(system: System) ->
     ):
         answer = await system.http.post("/api/v1/keys", json=body, headers=mine)
         assert answer.status_code == 422, body
-    own = await system.http.patch("/api/v1/users/usr_local", json={"role": "user"})
-    assert (own.status_code, own.json()["code"]) == (409, "own-account")
+    for body in ({"role": "user"}, {"is_active": False}, {"password": PASSWORD}):
+        own = await system.http.patch("/api/v1/users/usr_local", json=body)
+        assert (own.status_code, own.json()["code"]) == (409, "own-account"), body
     taken = await system.http.post("/api/v1/users", json={"login": "ADA", "password": PASSWORD})
     assert (taken.status_code, taken.json()["code"]) == (409, "login-taken")
 

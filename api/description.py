@@ -40,6 +40,9 @@ _SCHEMES: Final = {
 }
 
 
+_BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+
+
 def operation_id(route: APIRoute) -> str:
     """Return how generated clients name an operation."""
     return route.name
@@ -89,7 +92,8 @@ def _plain(schema: Any) -> None:
     """Say what linters and generators of clients look for: they know arrays, and one duration.
 
     A duration may be written as people do, and a tuple is an array of known length. What a choice
-    of objects is when it is left out stands in its description.
+    of objects is when it is left out stands in its description. Bounds of integers are integers: as
+    floats the largest would be more than what they bound.
     """
     if isinstance(schema, dict):
         known = cast("dict[str, Any]", schema)
@@ -100,6 +104,9 @@ def _plain(schema: Any) -> None:
             known.setdefault("description", "As people write it, `2 days`, or as ISO 8601, `P2D`.")
         if "oneOf" in known and isinstance(known.get("default"), dict):
             del known["default"]
+        if known.get("type") == "integer":
+            for bound in _BOUNDS & known.keys():
+                known[bound] = int(known[bound])
         for each in known.values():
             _plain(each)
     elif isinstance(schema, list):

@@ -61,6 +61,12 @@ def test_every_body_and_every_path_has_an_example() -> None:
     assert in_paths <= set(PATHS)
 
 
+def test_bounds_of_integers_are_integers() -> None:
+    said = json.dumps(described())
+    assert '"exclusiveMaximum": 9223372036854775808' in said
+    assert "e+" not in said  # such a float is more than what it bounds
+
+
 def test_refusals_share_one_form() -> None:
     for *_, operation in operations():
         content = operation["responses"]["4XX"]["content"]["application/problem+json"]

@@ -22,6 +22,7 @@ from bus.dead_letters import DeadLetters
 from bus.delivering import Delivering
 from bus.depths import BrokerDepths
 from bus.ears import Ears
+from bus.farewells import Farewells
 from bus.follower import Follower
 from bus.gate import Gate
 from bus.health import HealthKeeper
@@ -195,6 +196,7 @@ async def _coordinate(ready: _Ready) -> None:
             holds_back=breakers.holds_back,
         )
         holders = HoldersCheck(open_attempts, ready.publisher, SystemClock())
+        farewells = Farewells(store, ready.publisher, SystemClock())
         timekeeper = Timekeeper(open_attempts, recorder, SystemClock())
         redrives = RedriveTable(pool)
         gate = Gate(
@@ -249,6 +251,7 @@ async def _coordinate(ready: _Ready) -> None:
         async def react(events: Sequence[Recorded[Event]]) -> None:
             breakers.note(events)
             health.note(events)
+            farewells.note(events)
             gate.note(events)
             await gate.revoke(events)
             # A plan may ask for a run and be cancelled at once: the run has to be there by then.
@@ -269,6 +272,7 @@ async def _coordinate(ready: _Ready) -> None:
             keeper,
             moved,
             holders,
+            farewells,
             timekeeper,
             health,
             owed,
@@ -285,9 +289,8 @@ async def _coordinate(ready: _Ready) -> None:
             keeper.hear_itself()
             health.hear_itself()
 
-        hearers = map(
-            gate.unless_suspended, (keeper.hear, holders.hear, health.hear, breakers.hear)
-        )
+        ears = (keeper.hear, holders.hear, farewells.hear, health.hear, breakers.hear)
+        hearers = map(gate.unless_suspended, ears)
         with ready.ears.listening(*hearers, echo=hear_itself):
             await run_together(*(loop.run() for loop in loops))
 

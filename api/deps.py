@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from api.identity.ports import Identity
 from api.live.ports import Live
+from api.quotas import Allowances
 from bus.asking import Asks
 from bus.depths import WorkDepths
 from bus.letters import Letters
@@ -109,6 +110,15 @@ class Deps:
 
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
     """How often one may ask, by role and for ``nobody``: ``100/minute``, or ``unlimited``."""
+
+    quotas: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """How many plans one may make, by role: ``10/hour``. Without a quota it is not counted."""
+
+    allowances: Allowances | None = None
+    """Counts what has a quota; None where nothing has."""
+
+    followed: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many live updates one may follow at a time, by role; without a number, any."""
 
     docs: bool = True
     """Whether the API describes itself to whoever asks."""

@@ -1,6 +1,8 @@
 """What only the API refuses, or cannot do."""
 
+import math
 from collections.abc import Sequence
+from datetime import datetime
 
 from domain.errors import Conflict, NotFound, Refused, Unavailable
 from domain.identity import Action, Permission
@@ -128,6 +130,42 @@ class TooManySubscriptions(Conflict):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"you have {most} subscriptions; take one back first")
+
+
+class QuotaSpent(Refused):
+    """Somebody has done all that they may do of something in a time: 429."""
+
+    code = "quota-spent"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        limit: int,
+        seconds: int,
+        current: int,
+        reset_at: datetime,
+        now: datetime,
+    ) -> None:
+        self.what = what
+        self.limit = limit
+        self.seconds = seconds
+        self.current = current
+        self.reset_at = reset_at
+        self.retry_after = max(1, math.ceil((reset_at - now).total_seconds()))
+        super().__init__(
+            f"{limit} {what} are allowed in {seconds} s; ask again in {self.retry_after} s"
+        )
+
+
+class TooManyFollowed(Refused):
+    """Somebody follows as many live updates as one may at a time: 429."""
+
+    code = "too-many-followed"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"you follow {limit} live updates already; end one of them first")
+        self.limit = limit
 
 
 class ForeignOrigin(Refused):

@@ -27,6 +27,7 @@ from api.plan_answers import (
     summary_of,
 )
 from api.plan_past import plan_then
+from api.quotas import within_quota
 from api.reading import POSITION, Reading, Snapshot, snapshot
 from api.tags import IfMatch
 from bus.failpoints import reach
@@ -123,16 +124,16 @@ async def create_plan(
     """Accept a goal; 201 when it is planned already, 202 when its planning goes on."""
     plan_id = f"plan_{_part(ports, caller, idempotency_key)}"
     said_at = ports.clock.now()
-    outcome = await ports.say(
-        GoalSubmitted(
-            plan_id=plan_id,
-            goal=asked.goal,
-            options=asked.options,
-            tasks=asked.task_graph.tasks if asked.task_graph else (),
-            history=() if asked.task_graph else await _history(ports, asked.options),
-        ),
-        actor=caller.actor,
-        report_id=derived_id(plan_id, "goal.submitted"),
+    goal = GoalSubmitted(
+        plan_id=plan_id,
+        goal=asked.goal,
+        options=asked.options,
+        tasks=asked.task_graph.tasks if asked.task_graph else (),
+        history=() if asked.task_graph else await _history(ports, asked.options),
+    )
+    report_id = derived_id(plan_id, "goal.submitted")
+    outcome = await within_quota(
+        ports, caller, plan_id, lambda: ports.say(goal, actor=caller.actor, report_id=report_id)
     )
     row, reached = await _planned(ports, plan_id, wait)
     response.headers["Location"] = f"/api/v1/plans/{plan_id}"

@@ -1,7 +1,9 @@
 """Every refusal and failure in one form: problem details, RFC 9457."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +23,8 @@ from api.errors import (
     ForeignOrigin,
     HeadTooLarge,
     NotAllowed,
+    QuotaSpent,
+    TooManyFollowed,
     UnknownTicket,
     ViewsMissing,
 )
@@ -100,7 +104,7 @@ def status_of(error: TaskloomError) -> HTTPStatus:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         case Unauthenticated() | UnknownTicket():
             return HTTPStatus.UNAUTHORIZED
-        case TooManyAttempts():
+        case TooManyAttempts() | QuotaSpent() | TooManyFollowed():
             return HTTPStatus.TOO_MANY_REQUESTS
         case NotAllowed() | ForeignOrigin() | IdentityMismatch():
             return HTTPStatus.FORBIDDEN
@@ -151,6 +155,11 @@ def problem_of(error: TaskloomError) -> Response:
     if isinstance(error, StreamMovedOn):
         status = HTTPStatus.PRECONDITION_FAILED
         return problem(status, error.code, str(error), current_version=error.version)
+    if isinstance(error, QuotaSpent):
+        return _spent(error)
+    if isinstance(error, TooManyFollowed):
+        status = HTTPStatus.TOO_MANY_REQUESTS
+        return problem(status, error.code, str(error), limit=error.limit, current=error.limit)
     answer = problem(status_of(error), error.code, str(error))
     match error:
         case Unauthenticated():
@@ -159,6 +168,41 @@ def problem_of(error: TaskloomError) -> Response:
             answer.headers["Retry-After"] = str(seconds)
         case _:
             pass
+    return answer
+
+
+def too_many(
+    code: str, detail: str, *, limit: int, current: int, reset_at: float, retry_after: int
+) -> Response:
+    """Return an answer that says how much is allowed, and when to ask again."""
+    seconds = math.ceil(reset_at)
+    answer = problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        code,
+        detail,
+        limit=limit,
+        current=current,
+        reset_at=datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        retry_after=retry_after,
+    )
+    answer.headers["Retry-After"] = str(retry_after)
+    answer.headers["X-RateLimit-Limit"] = str(limit)
+    answer.headers["X-RateLimit-Remaining"] = "0"
+    answer.headers["X-RateLimit-Reset"] = str(seconds)
+    return answer
+
+
+def _spent(error: QuotaSpent) -> Response:
+    answer = too_many(
+        error.code,
+        str(error),
+        limit=error.limit,
+        current=error.current,
+        reset_at=error.reset_at.timestamp(),
+        retry_after=error.retry_after,
+    )
+    answer.headers["RateLimit-Policy"] = f'"{error.what}";q={error.limit};w={error.seconds}'
+    answer.headers["RateLimit"] = f'"{error.what}";r=0;t={error.retry_after}'
     return answer
 
 

@@ -7,7 +7,6 @@ often at most.
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Final, Literal
 
 from limits import RateLimitItem, parse
@@ -19,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import OPEN, caller_of
 from api.deps import Deps
-from api.problems import problem
+from api.problems import too_many
 from domain.errors import TaskloomError
 from domain.identity import UserRole
 
@@ -39,7 +38,8 @@ class RateLimits:
         self._rates: Mapping[str, RateLimitItem] = {
             asking: parse(rate) for asking, rate in deps.rates.items() if rate != UNLIMITED
         }
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._storage = MemoryStorage()
+        self._limiter = FixedWindowRateLimiter(self._storage)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the app do so."""
@@ -60,27 +60,24 @@ class RateLimits:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["RateLimit-Policy"] = policy
-                headers["RateLimit"] = f'"{asking}";r={left};t={wait}'
-                headers["X-RateLimit-Limit"] = str(rate.amount)
-                headers["X-RateLimit-Remaining"] = str(left)
-                headers["X-RateLimit-Reset"] = str(math.ceil(stats.reset_time))
+                _beside(headers, "RateLimit-Policy", policy)
+                _beside(headers, "RateLimit", f'"{asking}";r={left};t={wait}')
+                headers.setdefault("X-RateLimit-Limit", str(rate.amount))
+                headers.setdefault("X-RateLimit-Remaining", str(left))
+                headers.setdefault("X-RateLimit-Reset", str(math.ceil(stats.reset_time)))
             await send(message)
 
         if is_within:
             await self._app(scope, receive, counted)
             return
-        answer = problem(
-            HTTPStatus.TOO_MANY_REQUESTS,
+        answer = too_many(
             "rate-limited",
             f"{rate.amount} requests are allowed in {rate.get_expiry()} s; ask again in {wait} s",
             limit=rate.amount,
+            current=await self._storage.get(rate.key_for(asking, name)),
+            reset_at=stats.reset_time,
             retry_after=wait,
-            reset_at=datetime.fromtimestamp(math.ceil(stats.reset_time), UTC).strftime(
-                "%Y-%m-%dT%H:%M:%SZ"
-            ),
         )
-        answer.headers["Retry-After"] = str(wait)
         await answer(scope, receive, counted)
 
     async def _who(self, scope: Scope) -> tuple[Asking, str]:
@@ -91,3 +88,9 @@ class RateLimits:
             # Who they are is refused where it is asked for; here it only counts that they asked.
             return "nobody", request.client.host if request.client else ""
         return caller.role, caller.subject
+
+
+def _beside(headers: MutableHeaders, name: str, value: str) -> None:
+    """Say something beside what the route has said of another limit."""
+    said = headers.get(name)
+    headers[name] = value if said is None else f"{said}, {value}"

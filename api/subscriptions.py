@@ -128,7 +128,7 @@ async def follow_subscription(websocket: WebSocket, subscription_id: str) -> Non
     async def admitted() -> Recheck:
         nonlocal caller
         recheck = await admit(websocket, "message:subscribe")
-        caller = await recheck()
+        caller = recheck.caller
         return recheck
 
     async def batches() -> Batches:

@@ -27,6 +27,9 @@ from domain.health import Limits
 Rate = Annotated[str, Field(pattern=r"^(unlimited|[1-9]\d{0,8}/(second|minute|hour|day))$")]
 """So many requests in a time, as ``100/minute``, or ``unlimited``."""
 
+Quota = Annotated[str, Field(pattern=r"^[1-9]\d{0,8}/(second|minute|hour|day)$")]
+"""So many of something in a time, as ``10/hour``."""
+
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 
@@ -128,6 +131,40 @@ class Rates(_Part):
     """Those of an address that does not say who asks."""
 
 
+class Plans(_Part):
+    """How many plans one may make, by role; all processes count together."""
+
+    user: tuple[Quota, ...] = ("10/hour", "50/day")
+    """A person's plans."""
+
+    admin: tuple[Quota, ...] = ()
+    """Those of who runs this; as many as they like."""
+
+    system: tuple[Quota, ...] = ()
+    """Another service's."""
+
+
+class Followed(_Part):
+    """How many live updates one may follow at a time, by role; each process counts for itself."""
+
+    user: PositiveInt | Literal["unlimited"] = 5
+    """A person's WebSockets and streams of events."""
+
+    admin: PositiveInt | Literal["unlimited"] = "unlimited"
+    """Those of who runs this."""
+
+    system: PositiveInt | Literal["unlimited"] = "unlimited"
+    """Another service's."""
+
+    agent: PositiveInt | Literal["unlimited"] = "unlimited"
+    """An agent's."""
+
+    def numbers(self) -> Mapping[str, int]:
+        """Return what is limited, and to how many."""
+        said: Mapping[str, int | str] = self.model_dump()
+        return {role: most for role, most in said.items() if isinstance(most, int)}
+
+
 class Http(_Part):
     """The API."""
 
@@ -148,6 +185,12 @@ class Http(_Part):
 
     rates: Rates = Rates()
     """How often one may ask, by role; each process counts for itself."""
+
+    plans: Plans = Plans()
+    """How many plans one may make, by role: ``["10/hour", "50/day"]``."""
+
+    followed: Followed = Followed()
+    """How many live updates one may follow at a time, by role; each process counts for itself."""
 
     origins: tuple[Origin, ...] = ()
     """Origins whose web pages may ask: ``["https://console.example"]``."""

@@ -1,6 +1,8 @@
 """Who may be told live updates: the same callers as everywhere, asked again while they listen."""
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -14,7 +16,21 @@ from api.live.ports import Live
 from api.live.tickets import CREDENTIALS, TICKET, redeem
 from domain.identity import Action, Caller, Permission
 
-Recheck = Callable[[], Awaitable[Caller]]
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """Who was let in, and how to find out whether they still may."""
+
+    caller: Caller
+    again: Callable[[], Awaitable[Caller]]
+
+    async def __call__(self) -> Caller:
+        """Return the caller as they are now.
+
+        Raises:
+            Refused: They may not be told any more.
+        """
+        return await self.again()
 
 
 def deps_behind(connection: HTTPConnection) -> Deps:
@@ -54,8 +70,17 @@ async def admit(connection: HTTPConnection, permission: Permission | Action) -> 
         request = Request(dict(scope))
         return await May(permission)(request, await ports.identity.identify(request))
 
-    await again()
-    return again
+    return Recheck(await again(), again)
+
+
+def seat_for(connection: HTTPConnection, caller: Caller) -> ExitStack:
+    """Let a caller follow one thing more, until what is returned is closed.
+
+    Raises:
+        TooManyFollowed: They follow as much as their role may.
+    """
+    ports = deps_behind(connection)
+    return live_of(ports).seats.take(caller, ports.followed)
 
 
 def _refuse_foreign(connection: HTTPConnection, allowed: Collection[str]) -> None:

@@ -1,9 +1,10 @@
 """What live updates need of the world."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.live.feeds import Places
 from api.live.hub import Hub
+from api.live.seats import Seats
 from api.live.tickets import Tickets
 
 
@@ -14,3 +15,4 @@ class Live:
     hub: Hub
     places: Places
     tickets: Tickets
+    seats: Seats = field(default_factory=Seats)

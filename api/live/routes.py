@@ -8,7 +8,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from api.access import May
 from api.deps import Deps, Ports
 from api.errors import BadCursor
-from api.live.door import admit, deps_behind, live_of
+from api.live.door import admit, deps_behind, live_of, seat_for
 from api.live.feeds import AgentsFeed, ExecutionFeed, Feed
 from api.live.following import Following
 from api.live.sockets import Batches, serve
@@ -72,7 +72,7 @@ async def stream_execution(
     recheck = await admit(request, "plan:read")
     feed = await _execution(ports, execution_id)
     resumed = after if last_event_id is None else last_event_id
-    return Updates(_followed(ports, feed, resumed), recheck)
+    return Updates(_followed(ports, feed, resumed), recheck, seat_for(request, recheck.caller))
 
 
 @router.get("/agents/events", response_class=Response, responses=_STREAM)  # type: ignore[arg-type] # as above
@@ -88,7 +88,7 @@ async def stream_agents(
     recheck = await admit(request, "agent:read")
     feed = AgentsFeed(live_of(ports).places)
     resumed = after if last_event_id is None else last_event_id
-    return Updates(_followed(ports, feed, resumed), recheck)
+    return Updates(_followed(ports, feed, resumed), recheck, seat_for(request, recheck.caller))
 
 
 @sockets.websocket("/ws/executions/{execution_id}")

@@ -10,7 +10,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.live.door import Recheck
+from api.live.door import Recheck, seat_for
 from api.live.frames import Frame
 from api.live.hub import Ending
 from api.problems import problem_of
@@ -61,12 +61,14 @@ async def serve(
     try:
         recheck = await admit()
         told = await batches()
+        seat = seat_for(websocket, recheck.caller)
     except TaskloomError as error:
         await websocket.send_denial_response(problem_of(error))
         return
-    async with aclosing(told):
-        await websocket.accept()
-        code, why = await _until_it_ends(websocket, told, recheck)
+    with seat:
+        async with aclosing(told):
+            await websocket.accept()
+            code, why = await _until_it_ends(websocket, told, recheck)
     if code:
         with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             async with asyncio.timeout(1):

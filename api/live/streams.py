@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -24,7 +24,9 @@ _ENDS = (Ending, Refused, Unavailable, psycopg.Error, PoolTimeout)
 class Updates(StreamingResponse):
     """Frames as server-sent events, for a reader that accepts them in time."""
 
-    def __init__(self, batches: Batches, recheck: Recheck) -> None:
+    def __init__(self, batches: Batches, recheck: Recheck, seat: ExitStack) -> None:
+        """Take what is told, whether it still may be, and what is closed when it ends."""
+        self._seat = seat
         super().__init__(
             _told(batches, recheck),
             media_type=EVENT_STREAM,
@@ -41,7 +43,7 @@ class Updates(StreamingResponse):
             except TimeoutError as error:
                 raise TooSlow from error
 
-        with suppress(TooSlow):
+        with self._seat, suppress(TooSlow):
             await super().__call__(scope, receive, patiently)
 
 

@@ -46,6 +46,7 @@ from infra.processes.parts import open_pool, open_store, required
 from infra.settings import Broker, Http, Settings
 from infra.store.accounts import AccountTables
 from infra.store.agent_keys import AgentKeyTable
+from infra.store.allowances import AllowanceTable
 from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
@@ -101,6 +102,9 @@ async def run(settings: Settings) -> None:
             agent_keys=_agent_keys(settings.amqp, pool),
             signatures=settings.amqp.signatures,
             rates=settings.http.rates.model_dump(),
+            quotas=settings.http.plans.model_dump(),
+            allowances=AllowanceTable(pool, patience=CONNECT),
+            followed=settings.http.followed.numbers(),
             origins=settings.http.origins,
             docs=settings.http.docs,
             probes={

@@ -10,6 +10,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from agents.agent import CannotBeDone, Work
 from domain.values import JsonObject
+from domain.wrong import first_wrong
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -53,9 +54,9 @@ def shaped(source: object, shape: type[T], *, where: str) -> T:
     try:
         return cast(T, _adapter(cast(Hashable, shape)).validate_python(source))
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, problem["loc"]))
-        raise CannotBeDone(f"{where} cannot be used: {field or 'it'}: {problem['msg']}") from error
+        place, why = first_wrong(error)
+        field = ".".join(map(str, place))
+        raise CannotBeDone(f"{where} cannot be used: {field or 'it'}: {why}") from error
 
 
 def number(

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, SecretStr, StringConstraints
 
 from api.access import May
+from api.asked import Asked
 from api.deps import Ports
 from api.identity.auditing import address_of
 from api.identity.callers import credentials_of
@@ -30,20 +31,20 @@ _Shown = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST)]
 NewPassword = Annotated[SecretStr, Field(min_length=SHORTEST, max_length=LONGEST)]
 
 
-class LoginRequest(Value):
+class LoginRequest(Asked):
     """Who wants to come in."""
 
     login: Login
     password: _Shown
 
 
-class RefreshRequest(Value):
+class RefreshRequest(Asked):
     """The refresh token of the last answer."""
 
     refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=200)]
 
 
-class PasswordRequest(Value):
+class PasswordRequest(Asked):
     """Another password."""
 
     old_password: _Shown

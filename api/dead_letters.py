@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Base64Bytes, Field, JsonValue
+from pydantic import Base64Bytes, Field, JsonValue, WrapValidator
 from pydantic_core import to_json
 
 from api.access import Who, may
+from api.asked import Asked, in_few_words
 from api.dead_letter_answers import (
     DeadLetterAnswer,
     DeadLetterContent,
@@ -32,7 +33,7 @@ from bus.letters import Chosen, Edit, KeptLetter, LetterDecided, Shown, Words
 from bus.redrives import Wish
 from bus.rehearsal import Rehearsal
 from domain.identity import Caller
-from domain.values import Instant, Value
+from domain.values import Instant
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 
@@ -66,7 +67,7 @@ async def _chosen(
 Filters = Annotated[Chosen, Depends(_chosen)]
 
 
-class EditRequest(Value):
+class EditRequest(Asked):
     """What is to be changed about a letter before it is sent again."""
 
     body: JsonValue = None
@@ -84,7 +85,7 @@ class EditRequest(Value):
     why: Words = ""
 
 
-class DiscardRequest(Value):
+class DiscardRequest(Asked):
     """Why a letter is not wanted any more."""
 
     reason: Annotated[Words, Field(min_length=1)]
@@ -96,7 +97,7 @@ class DiscardManyRequest(DiscardRequest):
     chosen: Chosen
 
 
-class RedriveRequest(Value):
+class RedriveRequest(Asked):
     """Why a letter is sent again."""
 
     why: Words = ""
@@ -175,7 +176,7 @@ async def discard_dead_letters(
 @router.post("/redrives", status_code=202, dependencies=[may("dead-letter:decide")])
 async def redrive_dead_letters(
     caller: Who,
-    asked: Wish,
+    asked: Annotated[Wish, WrapValidator(in_few_words)],
     ports: Ports,
     response: Response,
     *,

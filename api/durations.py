@@ -16,6 +16,8 @@ _SECONDS = {
 }  # fmt: skip
 _PART = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]+?)s?(?:\s*,)?(?=\s|$|\d)", re.ASCII)
 _ISO = TypeAdapter(timedelta)
+_LONGEST = 200
+"""Characters in which anybody says how long something takes."""
 
 
 def _shown(moment: datetime) -> str:
@@ -55,6 +57,8 @@ def parse_duration(text: str) -> timedelta | None:
 
     A month has 30 days and a year 365.
     """
+    if len(text) > _LONGEST:
+        return None
     rest, total = text.strip().lower(), 0.0
     if rest.startswith(("p", "-p", "+p")):
         try:

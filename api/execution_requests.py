@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from api.asked import Asked
 from api.durations import parse_duration
 from domain.run_options import ExecutionMode, FailureStrategy, Parallelization, RunOptions
 from domain.values import AgentType, PlanId, Value
@@ -39,7 +40,7 @@ class ExecutionOptions(Value):
     """How often a checkpoint is marked, besides those of pauses: ``1 hour``."""
 
 
-class ExecutionRequest(Value):
+class ExecutionRequest(Asked):
     """Which plan is executed, and how."""
 
     plan_id: PlanId

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from api.access import May
+from api.asked import Asked
 from api.deps import Ports
 from api.durations import human, human_or_none
 from api.errors import AgentBusy, UnknownAction
@@ -21,7 +22,7 @@ from domain.scheduling.critical_path import critical_path
 from domain.tasks import Task
 from domain.teams import PLAN
 from domain.usage import ModelCall
-from domain.values import Action, AgentId, Duration, ErrorClass, JsonObject, Role, Value
+from domain.values import Action, AgentId, Duration, ErrorClass, JsonObject, Role
 from domain.weights import LARGEST_PARAMS, weight
 from projections.agents import AGENTS, AgentRow, read_agent
 
@@ -30,7 +31,7 @@ router = APIRouter(prefix="/agents", tags=["agents"])
 _DURATION = TypeAdapter(Duration)
 
 
-class InvokeRequest(Value):
+class InvokeRequest(Asked):
     """What an agent is asked to do."""
 
     action: Action

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field, StringConstraints
 
 from api.access import May
+from api.asked import Asked
 from api.deps import Ports
 from api.durations import Moment
 from api.identity.accounts import Key
@@ -24,7 +25,7 @@ _KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$"), Path()]
 _Service = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9.-]{0,63}$")]
 
 
-class NewKey(Value):
+class NewKey(Asked):
     """A key to be."""
 
     name: Name

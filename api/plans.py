@@ -6,9 +6,10 @@ from typing import Annotated, cast
 
 import orjson
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from api.access import Who, may
+from api.asked import Asked
 from api.deps import Deps, Ports
 from api.durations import human_or_none, parse_duration
 from api.graphs import TaskGraph, drawing_of, task_graph_of
@@ -35,6 +36,7 @@ from domain.errors import Unavailable, UnknownPlan
 from domain.estimates import Effort
 from domain.findings import Conflict
 from domain.goals import Goal, Options
+from domain.graph import LIMITS
 from domain.identity import Caller
 from domain.plan import GoalSubmitted, PlanCancelRequested, PlanStatus
 from domain.recorded import derived_id
@@ -89,11 +91,14 @@ def _in_seconds(given: object) -> object:
 class SubmittedGraph(Value):
     """A task graph that a user brings along."""
 
-    tasks: tuple[Annotated[Task, BeforeValidator(_with_durations)], ...]
+    tasks: Annotated[
+        tuple[Annotated[Task, BeforeValidator(_with_durations)], ...],
+        Field(max_length=2 * LIMITS.tasks, fail_fast=True),
+    ]
     """Durations and timeouts may be written as people do: ``2 hours``."""
 
 
-class PlanRequest(Value):
+class PlanRequest(Asked):
     """A goal, and how to pursue it."""
 
     goal: Goal

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.access import May
+from api.asked import Asked
 from api.deps import Deps, Ports
 from api.durations import human_or_none
 from api.errors import NotYetThere
@@ -31,7 +32,6 @@ from domain.values import (
     RunId,
     TaskId,
     TaskStatus,
-    Value,
 )
 from projections.agents import AGENTS
 from projections.attempts import ATTEMPTS, read_attempts
@@ -49,7 +49,7 @@ MOST_QUEUES = 400
 """How many queues the broker is asked about at most."""
 
 
-class EnqueueRequest(Value):
+class EnqueueRequest(Asked):
     """One task, for any agent of its type."""
 
     task_id: TaskId

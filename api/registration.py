@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from api.access import May
+from api.asked import Asked
 from api.deps import Deps, Ports
 from api.durations import Moment
 from api.errors import NotYours
@@ -17,7 +18,7 @@ from domain.agent import AgentDeregistered, AgentRegistered, Capacity
 from domain.errors import TooHeavy
 from domain.identity import Caller
 from domain.recorded import derived_id
-from domain.values import AgentId, AgentType, JsonObject, Name, Role, Value
+from domain.values import AgentId, AgentType, JsonObject, Name, Role
 from domain.weights import weight
 from projections.agents import AGENTS, read_agent
 
@@ -34,7 +35,7 @@ _Key = Annotated[
 ]
 
 
-class RegistrationRequest(Value):
+class RegistrationRequest(Asked):
     """What an agent is."""
 
     agent_id: AgentId

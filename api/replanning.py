@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BeforeValidator, Field
 
 from api.access import Who, may
+from api.asked import Asked
 from api.deps import Deps, Ports
 from api.execution_requests import understood
 from api.plans import Id
@@ -57,7 +58,7 @@ class ReplanConstraints(Value):
     """By how much the end may move: ``2 days``."""
 
 
-class ReplanRequest(Value):
+class ReplanRequest(Asked):
     """Why another graph is wanted."""
 
     reason: Text = ""

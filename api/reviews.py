@@ -6,19 +6,20 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from api.access import may
+from api.asked import Asked
 from api.commanding import Command, Commander
 from api.plans import Id, SubmittedGraph, require_plan
 from api.reading import snapshot
 from domain.plan import PlanStatus
 from domain.reviews import PlanReviewed, Verdict
 from domain.tasks import Task
-from domain.values import Text, Value
+from domain.values import Text
 from projections.plans import PLANS
 
 router = APIRouter(prefix="/plans/{plan_id}", tags=["plans"])
 
 
-class Opinion(Value):
+class Opinion(Asked):
     """Who has looked at which revision, and what they say."""
 
     revision: Annotated[int, Field(ge=1)] | None = None

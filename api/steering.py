@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Path
 
 from api.access import may
+from api.asked import Asked
 from api.commanding import Command, Commander
 from api.reading import Snapshot, snapshot
 from api.steering_answers import Cancelled, Paused, Resumed, RolledBack, TaskSteered
@@ -24,7 +25,7 @@ from domain.steering import (
     TaskRetryRequested,
     TaskSkipRequested,
 )
-from domain.values import RunId, TaskId, Text, Value
+from domain.values import RunId, TaskId, Text
 from projections.executions import EXECUTIONS, ExecutionRow, read_execution
 from projections.tasks import TASKS, read_task
 
@@ -35,13 +36,13 @@ _TaskPath = Annotated[TaskId, Path()]
 _E = TypeVar("_E")
 
 
-class Why(Value):
+class Why(Asked):
     """Why something is asked for."""
 
     reason: Text = ""
 
 
-class RollbackRequest(Value):
+class RollbackRequest(Asked):
     """Where to go back to."""
 
     checkpoint_id: CheckpointId

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from api.asked import Asked
 from api.durations import Moment
 from bus.subscriptions import Delivery, Filter, State, Subscription
 from domain.messages import MessageId, Topic
@@ -21,7 +22,7 @@ Pattern = Annotated[
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 
 
-class Publication(Value):
+class Publication(Asked):
     """Something to publish."""
 
     topic: Topic
@@ -66,7 +67,7 @@ class ToSocket(Value):
     kind: Literal["websocket"]
 
 
-class SubscriptionRequest(Value):
+class SubscriptionRequest(Asked):
     """Who wants to hear of what, and how."""
 
     agent_id: AgentId

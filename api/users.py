@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import StringConstraints
 
 from api.access import May
+from api.asked import Asked
 from api.auth import Login, NewPassword
 from api.deps import Ports
 from api.durations import Moment
@@ -25,7 +26,7 @@ _UserId = Annotated[str, StringConstraints(pattern=r"^usr_[A-Za-z0-9-]{1,100}$")
 _Manager = Annotated[Caller, Depends(May("user:manage"))]
 
 
-class NewUser(Value):
+class NewUser(Asked):
     """A user to be."""
 
     login: Login
@@ -34,7 +35,7 @@ class NewUser(Value):
     role: Literal["user", "admin"] = "user"
 
 
-class UserChange(Value):
+class UserChange(Asked):
     """What is to be different; what is not given stays."""
 
     name: _Name | None = None

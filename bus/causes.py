@@ -15,7 +15,7 @@ _TELLING: Final = range(2, 201)
 _MOST_MEMBERS: Final = 50
 _QUOTED: Final = re.compile(r"(?<!\w)'[^']*'")
 _DIGITS: Final = re.compile(r"\d+")
-_NUMBERED: Final = re.compile(r"[^\s,;:'\"()<>]*\d[^\s,;:'\"()<>]*")
+_WORD: Final = re.compile(r"[^\s,;:'\"()<>]+")
 
 
 def claims_of(body: bytes) -> Mapping[str, object]:
@@ -42,7 +42,7 @@ def shape_of(detail: str, claims: Mapping[str, object]) -> str:
     shape = detail
     for value, name in sorted(_named(claims).items(), key=lambda one: -len(one[0])):
         shape = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", f"{{{name}}}", shape)
-    return _NUMBERED.sub(_without_numbers, _QUOTED.sub("'…'", shape))
+    return _WORD.sub(_without_numbers, _QUOTED.sub("'…'", shape))
 
 
 def cause_of(*, reason: str, shape: str, exchange: str, queue: str, type: str) -> str:  # noqa: A002 # its name everywhere
@@ -53,6 +53,8 @@ def cause_of(*, reason: str, shape: str, exchange: str, queue: str, type: str) -
 
 def _without_numbers(found: re.Match[str]) -> str:
     word = found[0]
+    if not _DIGITS.search(word):
+        return word
     return _DIGITS.sub("#", word) if word.startswith("/") else "#"  # a pointer tells where
 
 

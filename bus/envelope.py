@@ -31,6 +31,7 @@ from domain.deciders import stream_of
 from domain.policies import AnyReport
 from domain.recorded import Recorded, Report
 from domain.values import Value
+from domain.wrong import first_wrong
 
 E = TypeVar("E", bound=Value)
 
@@ -207,9 +208,9 @@ def _validated(envelope: dict[str, JsonValue], model: type[E], *, is_strict: boo
             return model.model_validate_json(orjson.dumps(data), strict=True)
         return validate_tolerantly(model, data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        pointer = "".join(f"/{_escaped(part)}" for part in first["loc"])
-        raise BadSchema(f"/data{pointer}: {first['msg']}") from error
+        where, why = first_wrong(error)
+        pointer = "".join(f"/{_escaped(part)}" for part in where)
+        raise BadSchema(f"/data{pointer}: {why}") from error
 
 
 def _up_to_date(envelope: dict[str, JsonValue]) -> dict[str, JsonValue]:

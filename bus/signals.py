@@ -19,6 +19,7 @@ from bus.tolerance import validate_tolerantly
 from bus.topology import SIGNALS
 from domain.agent import Lifecycle
 from domain.values import AgentId, AgentType, Epoch, Name, Role, RunId, TaskId, Text, Value
+from domain.wrong import first_wrong
 
 log = structlog.get_logger(__name__)
 
@@ -120,9 +121,9 @@ def read_signal(raw: bytes, models: Mapping[str, type[S]]) -> S:
     try:
         return validate_tolerantly(model, said)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        pointer = "".join(f"/{part}" for part in first["loc"])
-        raise BadSchema(f"{pointer}: {first['msg']}") from error
+        where, why = first_wrong(error)
+        pointer = "".join(f"/{part}" for part in where)
+        raise BadSchema(f"{pointer}: {why}") from error
 
 
 async def listen(connection: RobustConnection, hear: Hear, *, echo: Arrive | None = None) -> None:

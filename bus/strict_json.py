@@ -46,7 +46,7 @@ def loads_strict(
     """
     if len(raw) > max_bytes:
         raise TooLarge(f"the body has {len(raw)} bytes; at most {max_bytes} are allowed")
-    if raw.count(b"{") + raw.count(b"[") > max_depth and _depth(raw) > max_depth:
+    if raw.count(b"{") + raw.count(b"[") > max_depth and _is_deeper(raw, max_depth):
         raise TooDeep(f"the body is nested more than {max_depth} levels deep; flatten it")
     try:
         value = _read_quickly(raw)
@@ -78,15 +78,16 @@ def _read_carefully(raw: bytes) -> JsonValue:
     return value
 
 
-def _depth(raw: bytes) -> int:
-    depth = deepest = 0
+def _is_deeper(raw: bytes, most: int) -> bool:
+    depth = 0
     for found in _BRACKETS.finditer(raw):
         if found[1]:
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > most:
+                return True
         elif found[0] in b"]}":
             depth -= 1
-    return deepest
+    return False
 
 
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import JsonValue, ValidationError
 
 from domain.values import Value
+from domain.wrong import MOST_WRONG
 
 E = TypeVar("E", bound=Value)
 
@@ -17,11 +18,13 @@ def validate_tolerantly(model: type[E], data: Mapping[str, JsonValue]) -> E:
     pydantic's own ``extra="ignore"`` would also empty the models that keep unknown fields.
 
     Raises:
-        ValidationError: The fields that it knows are wrong.
+        ValidationError: The fields that it knows are wrong, or too many are unknown.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
+        if error.error_count() > MOST_WRONG:
+            raise
         unknown = [
             problem["loc"]
             for problem in error.errors(include_url=False, include_context=False)

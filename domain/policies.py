@@ -50,6 +50,7 @@ from domain.steering import RunCancelRequested, RunResumed
 from domain.tasks import Task
 from domain.teams import planning_tasks
 from domain.values import JsonObject, Text
+from domain.wrong import first_wrong
 
 Event: TypeAlias = (
     PlanEvent | RunEvent | AgentEvent | BreakerEvent | SenderEvent | AuditEvent | MessagePublished
@@ -159,9 +160,9 @@ def _revised(plan_id: str, run_id: str, result: JsonObject) -> GraphRevised | Re
             notes=_TEXTS.validate_python(result.get("notes") or ()),
         )
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, problem["loc"]))
-        reason = f"the revision is not a list of tasks: {where}: {problem['msg']}"
+        place, why = first_wrong(error)
+        where = ".".join(map(str, place))
+        reason = f"the revision is not a list of tasks: {where}: {why}"
         return ReplanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason[:4_000])
 
 
@@ -174,9 +175,9 @@ def _proposed(plan_id: str, run_id: str, result: JsonObject) -> GraphProposed | 
         what = "things that are missing"
         missing = _TEXTS.validate_python(result.get("missing") or ())
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, problem["loc"]))
-        reason = f"the synthesis is not a list of {what}: {where}: {problem['msg']}"
+        place, why = first_wrong(error)
+        where = ".".join(map(str, place))
+        reason = f"the synthesis is not a list of {what}: {where}: {why}"
         return PlanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason[:4_000])
     return GraphProposed(
         plan_id=plan_id,

@@ -16,6 +16,7 @@ from domain.goals import Goal, Options
 from domain.tasks import Task, Timeouts
 from domain.usage import Budget, Spending, left_of, share_of
 from domain.values import AgentType, JsonObject, Name, RunKind, Value
+from domain.wrong import first_wrong
 
 PLANNER: AgentType = "META_PLANNER"
 DECOMPOSE, PLAN, SYNTHESIZE = "decompose", "plan", "synthesize"
@@ -172,5 +173,5 @@ TEAMS: Mapping[RunKind, Team] = {
 
 
 def _first(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, problem['loc'])) or 'sub_goals'}: {problem['msg']}"
+    where, why = first_wrong(error)
+    return f"{'.'.join(map(str, where)) or 'sub_goals'}: {why}"

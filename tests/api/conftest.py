@@ -83,7 +83,7 @@ def app_alone() -> FastAPI:
 @pytest.fixture
 async def front() -> AsyncIterator[httpx2.AsyncClient]:
     """The API alone, with nothing behind it: what it refuses goes no further."""
-    async with _client(app_alone()) as http:
+    async with client_of(app_alone()) as http:
         yield http
 
 
@@ -95,7 +95,7 @@ def settings(state_dir: Path) -> Settings:
     return Settings(state_dir=state_dir, _env_file=None)
 
 
-def _client(app: FastAPI, token: str = "") -> httpx2.AsyncClient:
+def client_of(app: FastAPI, token: str = "") -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app, raise_app_exceptions=False),
         base_url="http://taskloom",
@@ -173,7 +173,7 @@ async def running(database: str) -> AsyncIterator[System]:
         async with pool.connection() as connection:
             # Its first use would be the first event of every test.
             await connection.execute("update identity.keys set last_used_at = now()")
-        http = await stack.enter_async_context(_client(create_app(deps), token))
+        http = await stack.enter_async_context(client_of(create_app(deps), token))
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(loop.run()) for loop in (recorder, runner, reactions, hub)
         ]

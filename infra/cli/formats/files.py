@@ -84,7 +84,8 @@ def _document(file: Path) -> Mapping[str, Any]:
     try:
         raw = file.read_bytes()
         if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
+            with gzip.open(file) as packed:
+                raw = packed.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise NotUnderstood(f"{file} cannot be read: {error}") from error
     try:

@@ -46,6 +46,7 @@ from api.description import describe, operation_id
 from api.headers import SaneHeads
 from api.idempotency import Idempotency
 from api.live import routes as live
+from api.origins import OwnPages
 from api.ownership import Owners
 from api.pages import explain
 from api.problems import PROBLEMS, answer_problems
@@ -172,6 +173,7 @@ def _surround(app: FastAPI, deps: Deps) -> None:
     if deps.keys is not None:
         app.add_middleware(Idempotency, keys=deps.keys)
     app.add_middleware(StrictBodies)
+    app.add_middleware(OwnPages, allowed=deps.origins)
     app.add_middleware(RateLimits, deps=deps)
     app.add_middleware(GZipMiddleware, minimum_size=LEAST_COMPRESSED, compresslevel=5)
     if deps.origins:

@@ -174,7 +174,9 @@ class ForeignOrigin(Refused):
     code = "foreign-origin"
 
     def __init__(self, origin: str) -> None:
-        super().__init__(f"pages of {origin[:200]!r} may not follow live updates here")
+        super().__init__(
+            f"pages of {origin[:200]!r} may not do this here; name it in TASKLOOM_HTTP__ORIGINS"
+        )
 
 
 class UnknownTicket(Refused):

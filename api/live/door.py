@@ -1,10 +1,9 @@
 """Who may be told live updates: the same callers as everywhere, asked again while they listen."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import cast
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -14,6 +13,7 @@ from api.deps import Deps
 from api.errors import ForeignOrigin, LiveUpdatesMissing
 from api.live.ports import Live
 from api.live.tickets import CREDENTIALS, TICKET, redeem
+from api.origins import foreign
 from domain.identity import Action, Caller, Permission
 
 
@@ -58,7 +58,8 @@ async def admit(connection: HTTPConnection, permission: Permission | Action) -> 
     """
     ports = deps_behind(connection)
     live = live_of(ports)
-    _refuse_foreign(connection, ports.origins)
+    if origin := foreign(connection.headers, ports.origins):
+        raise ForeignOrigin(origin)
     headers = list(connection.scope["headers"])
     if ticket := connection.query_params.get(TICKET):
         shown = await redeem(live.tickets, ticket, now=ports.clock.now())
@@ -81,12 +82,3 @@ def seat_for(connection: HTTPConnection, caller: Caller) -> ExitStack:
     """
     ports = deps_behind(connection)
     return live_of(ports).seats.take(caller, ports.followed)
-
-
-def _refuse_foreign(connection: HTTPConnection, allowed: Collection[str]) -> None:
-    """Let pass what comes from no page, from a page of ours, or from one that is allowed."""
-    origin = connection.headers.get("origin")
-    if origin is None or origin in allowed or "*" in allowed:
-        return
-    if urlsplit(origin).netloc != connection.headers.get("host"):
-        raise ForeignOrigin(origin)

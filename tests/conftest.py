@@ -25,7 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     config.add_cleanup(servers.end)
-    config.addinivalue_line("markers", "proves(*ids): proves promises of api/CONTRACT.md")
+    config.addinivalue_line(
+        "markers", "proves(*ids): proves rows of api/CONTRACT.md or infra/ATTACKS.md"
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -72,7 +74,9 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    reports = [
+        one for how in ("passed", "failed", "skipped") for one in terminalreporter.getreports(how)
+    ]
     lines = [line for one in reports for name, line in one.user_properties if name == TOLD]
     if lines:
         terminalreporter.section("told")

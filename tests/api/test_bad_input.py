@@ -6,12 +6,16 @@ front of the API, with nothing behind it: a row that got further would fail.
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import httpx2
 import pytest
 
+from api.access import routes_of
+from api.asked import Asked, in_few_words
 from bus.strict_json import MAX_BYTES
+from tests.api.conftest import app_alone
 from tests.api.test_plans import GOAL
 
 CREATE = "/api/v1/plans/create"
@@ -96,6 +100,7 @@ BODIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.proves("H-01", "H-02", "H-03", "H-04", "H-06", "H-07", "H-08", "H-18", "H-19", "H-20")
 @pytest.mark.parametrize(
     ("path", "raw", "status", "code"),
     [row[1:] for row in BODIES],
@@ -112,6 +117,7 @@ async def test_a_bad_body_is_refused_by_name(
         assert all(each["pointer"].startswith("/body") for each in refused.json()["errors"])
 
 
+@pytest.mark.proves("H-05")
 @pytest.mark.parametrize("is_counted", [True, False], ids=["counted", "uncounted"])
 async def test_thirty_megabytes_are_refused_while_they_arrive(
     front: httpx2.AsyncClient, *, is_counted: bool
@@ -143,6 +149,7 @@ HEADS: list[tuple[str, Mapping[str, str], int, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.proves("H-12", "H-13")
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [row[1:] for row in HEADS],
@@ -179,6 +186,7 @@ QUESTIONS = [
 ]
 
 
+@pytest.mark.proves("H-09", "H-17")
 @pytest.mark.parametrize(("path", "status", "code"), QUESTIONS, ids=[row[0] for row in QUESTIONS])
 async def test_a_bad_question_is_refused_by_name(
     front: httpx2.AsyncClient, path: str, status: int, code: str
@@ -188,6 +196,7 @@ async def test_a_bad_question_is_refused_by_name(
     assert "Traceback" not in refused.text
 
 
+@pytest.mark.proves("H-11")
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE"])
 @pytest.mark.parametrize("path", ["/api/v1/plans", "/api/v1/plans/plan_1/graph", "/livez"])
 async def test_a_wrong_method_is_refused_and_the_right_ones_are_told(
@@ -196,3 +205,17 @@ async def test_a_wrong_method_is_refused_and_the_right_ones_are_told(
     refused = await front.request(method, path)
     assert (refused.status_code, refused.json()["code"]) == (405, "method-not-allowed")
     assert "GET" in refused.headers["allow"]
+
+
+@pytest.mark.proves("S-20b")
+def test_what_is_wrong_with_any_body_is_told_in_few_words() -> None:
+    """A body that is read in another way would list every error of a million."""
+    for method, path, route in routes_of(app_alone()):
+        if route.body_field is None:
+            continue
+        kind = route.body_field.field_info
+        models = [
+            one for one in get_args(kind.annotation) or [kind.annotation] if one is not NoneType
+        ]
+        is_short = any(getattr(one, "func", None) is in_few_words for one in kind.metadata)
+        assert is_short or all(issubclass(one, Asked) for one in models), f"{method} {path}"

@@ -118,6 +118,7 @@ async def test_a_letter_shows_its_body_as_json_or_in_base64(
     assert (broken["body"], broken["body_base64"]) == (None, base64.b64encode(b"\xff{").decode())
 
 
+@pytest.mark.proves("A-07")
 async def test_the_rehearsal_says_what_would_be_accepted(
     system: System, numbers: Sequence[int]
 ) -> None:

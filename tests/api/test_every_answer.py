@@ -44,6 +44,7 @@ async def test_a_request_is_named_by_who_asks_and_the_answer_repeats_it(
     assert unnamed.headers["x-request-id"] == unnamed.json()["request_id"]
 
 
+@pytest.mark.proves("S-10d")
 @pytest.mark.parametrize("name", ["a b", "x" * 65, "ä", "<script>"])
 async def test_a_name_that_could_confuse_a_log_is_replaced(
     front: httpx2.AsyncClient, name: str
@@ -52,6 +53,7 @@ async def test_a_name_that_could_confuse_a_log_is_replaced(
     assert answer.headers["x-request-id"] == "1"  # as the app draws ids here
 
 
+@pytest.mark.proves("S-18c", "H-20")
 async def test_what_nobody_foresaw_is_answered_as_a_problem_with_its_name() -> None:
     app = create_app(deps())
 
@@ -98,6 +100,7 @@ async def test_large_answers_are_compressed_for_those_who_understand_it(
     assert "content-encoding" not in small.headers
 
 
+@pytest.mark.proves("S-8a")
 async def test_pages_of_other_origins_may_ask_where_they_are_named() -> None:
     asked = {
         "Origin": SAID,
@@ -118,6 +121,7 @@ async def test_pages_of_other_origins_may_ask_where_they_are_named() -> None:
         assert "access-control-allow-origin" not in other.headers
 
 
+@pytest.mark.proves("S-8d")
 async def test_where_any_origin_may_ask_none_may_bring_credentials() -> None:
     async with client(create_app(deps(origins=["*"]))) as http:
         answer = await http.get(LIVE, headers={"Origin": SAID, "Cookie": "session=1"})
@@ -168,6 +172,7 @@ async def test_who_asks_too_often_is_told_when_to_come_back(counted: httpx2.Asyn
     assert (await counted.get(LIVE, headers={"X-Who": "user/ann"})).status_code == 200
 
 
+@pytest.mark.proves("S-7a")
 async def test_an_address_that_does_not_say_who_asks_is_counted_whatever_it_claims() -> None:
     async def nobody(request: HTTPConnection) -> Caller:
         raise NotAllowed("plan:read")
@@ -184,6 +189,7 @@ async def test_an_address_that_does_not_say_who_asks_is_counted_whatever_it_clai
         assert (await http.get("/api/v1/plans")).status_code != 429
 
 
+@pytest.mark.proves("S-7a")
 def test_only_named_proxies_are_believed() -> None:
     assert not served(app_alone(), Http()).proxy_headers
     named = served(app_alone(), Http.model_validate({"trusted_proxies": ["10.0.0.0/8"]}))

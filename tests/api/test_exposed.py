@@ -65,6 +65,7 @@ async def test_with_a_certificate_the_api_speaks_tls_only(tls: Http) -> None:
         await serving
 
 
+@pytest.mark.proves("S-19a")
 async def test_where_nobody_develops_the_api_need_not_describe_itself() -> None:
     silent = create_app(replace(app_alone().state.deps, docs=False))
     transport = httpx2.ASGITransport(silent)
@@ -87,5 +88,6 @@ async def test_the_page_that_explains_the_api_needs_nothing_from_elsewhere(
     assert (await front.get("/api/v1/docs/other.js")).status_code == 404
 
 
+@pytest.mark.proves("S-19b")
 def test_as_it_comes_it_listens_to_this_machine_only() -> None:
     assert Settings(_env_file=None).http.host == "127.0.0.1"

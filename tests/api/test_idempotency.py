@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx2
+import pytest
 
 from api.app import create_app
 from tests.api.conftest import System
@@ -21,6 +22,7 @@ def is_mismatch(answer: httpx2.Response) -> bool:
     return is_refused and answer.json()["code"] == "idempotency-mismatch"
 
 
+@pytest.mark.proves("H-15")
 async def test_a_key_is_good_for_one_body_and_one_path(system: System) -> None:
     run_id, _ = await started(system, await a_plan(system))
     base = f"/api/v1/executions/{run_id}"
@@ -43,6 +45,7 @@ async def test_what_was_refused_frees_its_key(system: System) -> None:
     assert is_mismatch(await system.http.post(CREATE, json={"goal": GOAL}, headers=KEY))
 
 
+@pytest.mark.proves("S-23")
 async def test_the_keys_of_one_caller_are_none_of_anothers(system: System) -> None:
     app = create_app(replace(system.deps, identity=trusting(system.deps.identity)))
     async with client(app) as http:

@@ -71,6 +71,7 @@ async def test_without_credentials_nothing_is_told(system: System) -> None:
             assert answer.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.proves("S-1a")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -156,6 +157,7 @@ FORGED = {
 }
 
 
+@pytest.mark.proves("S-1a")
 @pytest.mark.parametrize("token", FORGED.values(), ids=FORGED)
 def test_a_token_that_is_not_ours_is_none(token: str) -> None:
     from api.identity.tokens import BadToken
@@ -172,6 +174,7 @@ def test_a_token_of_ours_counts_until_it_expires() -> None:
     assert Tokens([later, KEY]).read(token, now=NOW + timedelta(minutes=15)).session == "ses_1"
 
 
+@pytest.mark.proves("S-1b")
 async def test_a_refresh_token_is_no_access_token(system: System) -> None:
     await add_user(system)
     tokens = await log_in(system)
@@ -182,6 +185,7 @@ async def test_a_refresh_token_is_no_access_token(system: System) -> None:
 # -- sessions (S-2, S-3) ---------------------------------------------------------------
 
 
+@pytest.mark.proves("S-2a")
 async def test_a_refresh_token_counts_once_and_its_theft_ends_the_session(system: System) -> None:
     await add_user(system)
     first = await log_in(system)
@@ -195,6 +199,7 @@ async def test_a_refresh_token_counts_once_and_its_theft_ends_the_session(system
     assert ("refresh.reused", "refused") in await acts(system)
 
 
+@pytest.mark.proves("S-2b")
 async def test_whose_answer_was_lost_may_ask_again(system: System) -> None:
     await add_user(system)
     first = await log_in(system)
@@ -220,6 +225,7 @@ async def until_refused(system: System, token: str) -> None:
         await sleep(0.05)
 
 
+@pytest.mark.proves("S-3a")
 @pytest.mark.parametrize("what", ["logout", "password", "role", "disabled"])
 async def test_what_takes_somebody_out_takes_their_tokens(system: System, what: str) -> None:
     user_id = await add_user(system)
@@ -253,6 +259,7 @@ async def test_nobody_learns_whether_a_login_exists(system: System) -> None:
     assert wrong.json()["code"] == "wrong-password"
 
 
+@pytest.mark.proves("S-6a")
 async def test_too_many_attempts_have_to_wait(system: System) -> None:
     await add_user(system)
     for _ in range(5):
@@ -269,6 +276,7 @@ async def test_too_many_attempts_have_to_wait(system: System) -> None:
     await log_in(system, "bob")
 
 
+@pytest.mark.proves("S-6b")
 async def test_wrong_keys_have_to_wait_as_well(system: System) -> None:
     seen = set()
     for number in range(70):
@@ -344,6 +352,7 @@ async def test_a_key_speaks_for_its_owner_within_its_scopes(system: System) -> N
         await sleep(0.05)
 
 
+@pytest.mark.proves("S-7a")
 async def test_more_keys_are_not_more_requests(system: System) -> None:
     await add_user(system)
     mine = bearer((await log_in(system))["access_token"])
@@ -359,6 +368,7 @@ async def test_more_keys_are_not_more_requests(system: System) -> None:
     assert answers == [200, 200, 200, 429]
 
 
+@pytest.mark.proves("S-4c")
 async def test_keys_of_others_are_not_there(system: System) -> None:
     await add_user(system)
     mine = bearer((await log_in(system))["access_token"])
@@ -371,6 +381,7 @@ async def test_keys_of_others_are_not_there(system: System) -> None:
     assert (service["actor"], service["role"]) == ("services/billing", "system")
 
 
+@pytest.mark.proves("S-18b")
 async def test_secrets_are_kept_as_digests_only(system: System) -> None:
     await add_user(system)
     tokens = await log_in(system)
@@ -386,6 +397,7 @@ async def test_secrets_are_kept_as_digests_only(system: System) -> None:
             assert not any(secret in row for secret in secrets)
 
 
+@pytest.mark.proves("S-18b")
 async def test_what_was_typed_as_a_login_is_not_written_down(system: System) -> None:
     user_id = await add_user(system)
     for login in ("ada", "my-own-pass-word"):

@@ -17,11 +17,13 @@ NAMES = re.compile(r"{(plan_id|execution_id)[}:]")
 ROUTES = sorted((method, path) for method, path, _ in routes_of(app_alone()) if NAMES.search(path))
 
 
+@pytest.mark.proves("S-4b")
 def test_every_route_says_who_may_use_it() -> None:
     for _, path, route in routes_of(app_alone()):
         assert len(permissions_of(route)) == (0 if path in OPEN else 1), path
 
 
+@pytest.mark.proves("S-4b")
 def test_without_saying_so_nothing_starts() -> None:
     app = FastAPI()
     app.include_router(breakers.router)
@@ -30,6 +32,7 @@ def test_without_saying_so_nothing_starts() -> None:
     assert list(undeclared(app)) == ["GET /left-open"]
 
 
+@pytest.mark.proves("S-4a")
 def test_what_a_path_names_is_checked_wherever_it_can_be_somebodys() -> None:
     for _, path, route in routes_of(app_alone()):
         if NAMES.search(path):
@@ -71,6 +74,7 @@ async def ask(
     return answer.status_code, dict(answer.json())
 
 
+@pytest.mark.proves("S-4a", "S-24a")
 async def test_what_is_somebody_elses_is_as_if_it_were_not_there(
     system: System, victim: dict[str, str]
 ) -> None:
@@ -101,6 +105,7 @@ async def test_what_is_somebody_elses_is_as_if_it_were_not_there(
     assert shown.json()["status"] == "running"
 
 
+@pytest.mark.proves("S-4c")
 async def test_lists_show_what_is_ones_own(system: System, victim: dict[str, str]) -> None:
     await add_user(system, "eve")
     eve = bearer((await log_in(system, "eve"))["access_token"])
@@ -113,6 +118,7 @@ async def test_lists_show_what_is_ones_own(system: System, victim: dict[str, str
     assert len((await system.http.get("/api/v1/plans", headers=ada)).json()["plans"]) == 1
 
 
+@pytest.mark.proves("S-4c")
 async def test_nobody_starts_what_is_somebody_elses(system: System, victim: dict[str, str]) -> None:
     await add_user(system, "eve")
     eve = bearer((await log_in(system, "eve"))["access_token"])
@@ -121,6 +127,7 @@ async def test_nobody_starts_what_is_somebody_elses(system: System, victim: dict
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown-plan")
 
 
+@pytest.mark.proves("S-23")
 async def test_an_idempotency_key_of_somebody_else_is_ones_own(system: System) -> None:
     key = {"Idempotency-Key": "the-same"}
     plans = []

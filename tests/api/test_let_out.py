@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.api.conftest import System
 from tests.api.test_identity import add_user, bearer, log_in
@@ -29,6 +30,7 @@ def done(answer: httpx2.Response) -> dict[str, Any]:
     return dict(answer.json())
 
 
+@pytest.mark.proves("S-3c")
 async def test_it_ends_with_the_role_it_was_made_in_and_with_the_account(system: System) -> None:
     user_id = await add_user(system, role="admin")
     user = f"/api/v1/users/{user_id}"
@@ -43,6 +45,7 @@ async def test_it_ends_with_the_role_it_was_made_in_and_with_the_account(system:
     assert await state(system, second) == "disabled"
 
 
+@pytest.mark.proves("S-3c")
 async def test_it_ends_with_the_last_key_of_a_service(system: System) -> None:
     made = [
         done(await system.http.post("/api/v1/keys", json={"name": "k", "service": "erp"}))
@@ -55,6 +58,7 @@ async def test_it_ends_with_the_last_key_of_a_service(system: System) -> None:
     assert await state(system, name) == "disabled"
 
 
+@pytest.mark.proves("S-3c")
 async def test_it_ends_with_the_registration_of_an_agent(system: System) -> None:
     token = (done(await register(system)))["token"]
     wish = WISH | {"agent_id": "cad_agent_002"}

@@ -41,6 +41,7 @@ async def test_a_position_that_is_none_is_refused(system: System, host: str) -> 
     assert refused.value.response.status_code == 422
 
 
+@pytest.mark.proves("S-8b")
 async def test_pages_of_others_are_refused(host: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"ws://{host}/ws/agents", origin="https://evil.example")  # type: ignore[arg-type] # a NewType of str
@@ -52,6 +53,7 @@ async def test_pages_of_others_are_refused(host: str) -> None:
 KEY = {"X-API-Key": "tl_1_secret"}
 
 
+@pytest.mark.proves("S-3b")
 async def test_a_ticket_opens_one_socket_in_the_name_of_who_asked_for_it(system: System) -> None:
     known = {"tl_1_secret"}
     app = create_app(known_by(system, _identify_by(known)))
@@ -80,6 +82,7 @@ async def test_what_a_ticket_opens_cannot_be_read_in_its_table(system: System) -
     assert shown not in digest + sealed
 
 
+@pytest.mark.proves("S-7b")
 async def test_a_reader_that_keeps_talking_is_cut(system: System, host: str) -> None:
     async with connect(f"ws://{host}/ws/agents") as socket:
         for _ in range(sockets.MOST_SAID):

@@ -142,6 +142,7 @@ async def test_a_subscription_that_cannot_be_is_refused(
     assert (await subscribe(erp, expect=422, **(wish | other)))["code"] == code
 
 
+@pytest.mark.proves("S-4c")
 async def test_a_subscription_belongs_to_who_made_it(system: System) -> None:
     erp, crm = asked_by(system, "erp", "system"), asked_by(system, "crm", "system")
     made = await subscribe(erp, agent_id="erp", topics=["deploy.#"])

@@ -56,6 +56,7 @@ async def test_plans_are_gone_through_in_any_order(
     assert await walk(system.http, PLANS, "plans", "title", sort=sort, limit=2) == order
 
 
+@pytest.mark.proves("S-10b")
 async def test_plans_are_looked_for_by_what_they_are(system: System) -> None:
     await plans(system)
     await system.http.post(
@@ -99,6 +100,7 @@ async def test_the_lines_of_a_log_have_a_link_too(system: System) -> None:
     ]
 
 
+@pytest.mark.proves("H-17")
 async def test_a_cursor_is_good_for_one_list_of_one_caller(system: System) -> None:
     await plans(system)
     app = create_app(replace(system.deps, identity=trusting(system.deps.identity)))
@@ -119,6 +121,7 @@ async def test_a_cursor_is_good_for_one_list_of_one_caller(system: System) -> No
         assert await go_on(ann, "/api/v1/executions", status="ready", cursor=cursor) == 422
 
 
+@pytest.mark.proves("H-17")
 @pytest.mark.parametrize("spoil", ["first", "last", "cut", "doubled"])
 async def test_a_spoilt_cursor_is_refused(system: System, spoil: str) -> None:
     await plans(system)

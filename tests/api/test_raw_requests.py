@@ -92,6 +92,7 @@ RAW = {
 }
 
 
+@pytest.mark.proves("S-10d", "H-13", "H-14")
 @pytest.mark.parametrize(
     ("raw", "status"), list(RAW.values()), ids=[key.replace(" ", "-") for key in RAW]
 )
@@ -106,6 +107,7 @@ async def test_a_raw_request_is_refused_once_and_the_connection_ends(
     assert b"Traceback" not in rest
 
 
+@pytest.mark.proves("S-10d")
 async def test_a_line_break_that_is_quoted_in_a_path_reaches_no_header(port: int) -> None:
     evil = b"GET /%0d%0aX-Evil:%201 HTTP/1.1\r\nHost: taskloom\r\nConnection: close\r\n\r\n"
     head = (await ask(port, evil)).partition(b"\r\n\r\n")[0]
@@ -119,6 +121,7 @@ async def test_an_answer_does_not_tell_what_serves_it(port: int) -> None:
     assert b"\r\nserver:" not in answer.lower()
 
 
+@pytest.mark.proves("S-7a")
 async def test_requests_in_one_breath_are_counted_one_by_one() -> None:
     async def nobody(_: object) -> Caller:
         raise NotAllowed("plan:read")

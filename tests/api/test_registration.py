@@ -222,6 +222,7 @@ async def test_what_is_wrong_goes_no_further(
     assert answer.json()["code"] in ("invalid", "too-heavy")
 
 
+@pytest.mark.proves("S-1c")
 async def test_an_agent_registers_itself_and_nobody_else(system: System) -> None:
     token = (await register(system)).json()["token"]
     shown = {"Authorization": f"Bearer {token}"}
@@ -236,6 +237,7 @@ async def test_an_agent_registers_itself_and_nobody_else(system: System) -> None
     assert (gone.status_code, gone.json()["code"]) == (403, "not-allowed")
 
 
+@pytest.mark.proves("S-14a")
 async def test_the_token_of_a_deregistered_agent_counts_no_more(system: System) -> None:
     token = (await register(system)).json()["token"]
     shown = {"Authorization": f"Bearer {token}"}

@@ -52,6 +52,7 @@ async def test_who_has_an_answer_already_is_told_so(system: System) -> None:
     assert (changed.status_code, changed.headers["etag"] != tag) == (200, True)
 
 
+@pytest.mark.proves("H-16")
 async def test_a_command_that_relies_on_an_old_version_is_refused_with_the_new(
     system: System,
 ) -> None:

@@ -89,6 +89,7 @@ TEXTS: Mapping[str, tuple[Callable[[], object], Callable[[], object]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.proves("S-20a")
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_hostile_text_is_read_in_linear_time(name: str) -> None:
     hostile, harmless = TEXTS[name]
@@ -146,6 +147,7 @@ async def answered(http: httpx2.AsyncClient, path: str, body: bytes) -> tuple[fl
     return time.process_time() - begun, answer.status_code
 
 
+@pytest.mark.proves("S-20b")
 @pytest.mark.parametrize("name", BODIES)
 async def test_a_body_full_of_mistakes_is_refused_as_fast_as_one_with_a_single_one(
     name: str,
@@ -168,6 +170,7 @@ REPORTS: Mapping[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.proves("S-20b")
 @pytest.mark.parametrize("name", REPORTS)
 async def test_a_report_full_of_mistakes_holds_nobody_up(name: str) -> None:
     async def heard(envelope: dict[str, Any], reasons: list[str]) -> float:
@@ -181,6 +184,7 @@ async def test_a_report_full_of_mistakes_holds_nobody_up(name: str) -> None:
     require_cheap(await heard(REPORTS[name], ["schema"]), usual)
 
 
+@pytest.mark.proves("S-20b")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -230,6 +234,7 @@ GRAPHS: Mapping[str, tuple[tuple[int, ...], ...]] = {
 }
 
 
+@pytest.mark.proves("S-20c")
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_graph_at_the_limit_is_judged_and_drawn_in_linear_time(name: str) -> None:
     hostile, harmless = graph(*GRAPHS[name]), graph(*[()] * SIZE)
@@ -244,6 +249,7 @@ def test_a_graph_at_the_limit_is_judged_and_drawn_in_linear_time(name: str) -> N
     require_cheap(seconds(lambda: judge(hostile)), seconds(lambda: judge(harmless)))
 
 
+@pytest.mark.proves("S-20c")
 async def test_far_more_tasks_than_a_graph_may_have_are_not_even_read() -> None:
     tasks = [{"id": f"t{number}", "name": "T", "agent": "CAD"} for number in range(5 * SIZE)]
     hostile = plan(task_graph={"tasks": tasks})

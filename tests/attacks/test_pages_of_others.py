@@ -94,6 +94,7 @@ async def asked_of(system: System, run_id: str) -> list[str]:
     return [each.type for each in recorded if each.type.startswith("run.")]
 
 
+@pytest.mark.proves("S-8a", "S-8b", "S-8c")
 async def test_a_page_of_somebody_else_does_and_learns_nothing(
     system: System, villain: Villain, browser: Browser
 ) -> None:

@@ -74,6 +74,7 @@ async def shown(system: System, villain: Villain) -> AsyncIterator[Shown]:
         yield Shown(host, app, plan_id, run_id)
 
 
+@pytest.mark.proves("S-11a")
 async def test_what_users_and_agents_say_is_no_script_wherever_it_is_opened(
     shown: Shown, villain: Villain, browser: Browser
 ) -> None:
@@ -92,6 +93,7 @@ async def test_what_users_and_agents_say_is_no_script_wherever_it_is_opened(
         assert "<script>" not in dom.lower(), path
 
 
+@pytest.mark.proves("S-11b")
 async def test_the_words_in_a_picture_stay_words_without_its_headers_too(
     shown: Shown, villain: Villain, browser: Browser
 ) -> None:
@@ -116,6 +118,7 @@ def a_script(villain: Villain) -> str:
     return f'<svg {space} onload="{villain.script}"><script>{villain.script}</script></svg>'
 
 
+@pytest.mark.proves("S-11c")
 async def test_the_headers_of_a_picture_stop_a_script_that_got_in(
     shown: Shown, villain: Villain, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +137,7 @@ async def test_without_escaping_and_headers_the_script_would_run(
     assert villain.has_stolen
 
 
+@pytest.mark.proves("S-11d")
 async def test_the_page_that_explains_the_api_explains_no_other_and_runs_what_is_ours_alone(
     shown: Shown, villain: Villain, browser: Browser
 ) -> None:

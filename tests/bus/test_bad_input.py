@@ -243,12 +243,14 @@ def _send(url: str) -> None:
             send("agent.registered", orjson.dumps(innocent), {"message_id": innocent["id"]})
 
 
+@pytest.mark.proves("A-01", "A-02", "A-03", "A-04", "A-05", "A-06", "A-07", "A-08", "A-13")
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.reason])
 def test_it_is_a_dead_letter_with_its_reason(story: Story, name: str) -> None:
     assert story.reasons[name] == ROWS[name].reason, story.details[name]
     assert ROWS[name].detail in story.details[name]
 
 
+@pytest.mark.proves("A-11", "A-14")
 def test_what_is_good_is_recorded_once_however_often_it_is_said(story: Story) -> None:
     accepted = [name for name, row in ROWS.items() if row.reason is None]
     assert len(accepted) > 3
@@ -256,10 +258,12 @@ def test_what_is_good_is_recorded_once_however_often_it_is_said(story: Story) ->
     assert story.left == 0
 
 
+@pytest.mark.proves("A-05")
 def test_whatever_came_cost_little_memory(story: Story) -> None:
     assert story.grown < 100 * 2**20
 
 
+@pytest.mark.proves("A-09")
 @pytest.mark.real
 @pytest.mark.parametrize(
     "properties",

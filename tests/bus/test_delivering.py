@@ -202,6 +202,7 @@ async def test_what_nobody_foresaw_is_a_failure_that_is_told_and_tried_again(des
     assert len(carrier.brought) == 4
 
 
+@pytest.mark.proves("S-9c")
 async def test_a_webhook_gets_every_event_signed_and_in_order_although_it_fails(desk: Desk) -> None:
     async with receiving(lambda number: 500 if number in (1, 3) else 204) as receiver:
         await desk.subscribe("sub_1", "webhook", receiver.url)

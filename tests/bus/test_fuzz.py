@@ -46,6 +46,7 @@ def groups(seed: int) -> Sequence[Sequence[Delivery]]:
     return [messages[start : start + 100] for start in range(0, len(messages), 100)]
 
 
+@pytest.mark.proves("A-15")
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_every_changed_message_is_heard_or_kept_and_no_other(seed: int) -> None:
     world = World()

@@ -49,6 +49,7 @@ async def test_agents_of_the_right_type_are_heard() -> None:
     assert "task.completed" in world.types
 
 
+@pytest.mark.proves("S-12a", "A-10")
 @pytest.mark.parametrize("kind", ["task.started", "task.completed", "task.failed"])
 async def test_agents_of_another_type_say_nothing_of_the_task(kind: str) -> None:
     world = World()
@@ -59,12 +60,14 @@ async def test_agents_of_another_type_say_nothing_of_the_task(kind: str) -> None
     assert world.types[-2:] == ["task.dispatched", "sender.offended"]
 
 
+@pytest.mark.proves("S-12a", "A-10")
 async def test_an_agent_of_one_type_is_not_registered_as_one_of_another() -> None:
     world = World()
     assert await world.hear([delivery(hello("ann", "SIM"), user_id=CAD)]) == ["identity-mismatch"]
     assert world.types == ["sender.offended"]
 
 
+@pytest.mark.proves("S-12a")
 async def test_the_name_of_an_agent_is_not_taken_by_another_type() -> None:
     world = World()
     taken = delivery(hello("ann", "SIM", "again"), user_id=SIM)
@@ -74,6 +77,7 @@ async def test_the_name_of_an_agent_is_not_taken_by_another_type() -> None:
     assert left.properties.user_id == SIM
 
 
+@pytest.mark.proves("S-12a")
 async def test_agents_speak_for_nobody_but_agents() -> None:
     world = World()
     assert await world.hear([delivery(goal("plan_2"), user_id=CAD)]) == ["identity-mismatch"]
@@ -89,12 +93,14 @@ async def test_services_speak_for_everybody_and_are_never_suspended() -> None:
     assert await world.hear([delivery(goal("plan_2"), user_id="api")]) == []
 
 
+@pytest.mark.proves("A-08")
 async def test_who_does_not_say_who_it_is_is_refused_where_all_have_to() -> None:
     anonymous = delivery(hello("ann"))
     assert await World().hear([anonymous]) == []
     assert await World(requires_user=True).hear([anonymous]) == ["missing-user-id"]
 
 
+@pytest.mark.proves("S-12a", "A-10")
 async def test_the_third_offence_suspends_for_a_while() -> None:
     world = World()
     await run_of_cad(world)

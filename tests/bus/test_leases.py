@@ -135,6 +135,7 @@ async def test_an_attempt_that_is_named_is_kept(scene: Scene) -> None:
     assert await scene.epoch() == 1
 
 
+@pytest.mark.proves("S-13d")
 async def test_an_attempt_that_nobody_names_is_lost_and_dispatched_again(scene: Scene) -> None:
     scene.attempt()
     scene.beat(("a", 1))

@@ -218,6 +218,7 @@ async def test_work_that_waits_in_its_queue_is_left_alone(scene: Scene) -> None:
     assert scene.world.sent == []
 
 
+@pytest.mark.proves("S-13b")
 async def test_all_of_a_queue_that_was_emptied_is_sent_again_once(scene: Scene) -> None:
     scene.world.dispatch(35)
     await scene.look(times=5)

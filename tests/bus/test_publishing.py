@@ -145,6 +145,7 @@ async def test_a_message_that_is_never_confirmed_is_given_up_while_others_are(
         await publisher.publish(message(2))
 
 
+@pytest.mark.proves("A-12")
 async def test_what_no_broker_takes_is_refused_before_it_is_sent(vhost_url: str) -> None:
     async with numbers(vhost_url) as (connection, _), Publisher(connection) as publisher:
         with pytest.raises(MessageTooLarge):

@@ -59,11 +59,13 @@ async def test_what_an_agent_has_signed_is_heard(keys: AgentKeyTable) -> None:
     assert await world(keys).hear([signed(key)]) == []
 
 
+@pytest.mark.proves("S-12b", "A-08")
 async def test_what_is_not_signed_is_refused_where_all_sign(keys: AgentKeyTable) -> None:
     assert await world(keys).hear([delivery(hello("ann"))]) == ["missing-signature"]
     assert await world(keys, "verify").hear([delivery(hello("ann"))]) == []
 
 
+@pytest.mark.proves("S-12b")
 async def test_what_is_signed_otherwise_is_refused(keys: AgentKeyTable) -> None:
     ann, bob = await keys.issue("ann", by="test"), await keys.issue("bob", by="test")
     altered = signed(ann)
@@ -85,6 +87,7 @@ async def test_what_is_signed_otherwise_is_refused(keys: AgentKeyTable) -> None:
     assert "agent.registered" not in told.types
 
 
+@pytest.mark.proves("S-14b")
 async def test_a_revoked_key_counts_for_two_seconds_at_most(keys: AgentKeyTable) -> None:
     told = world(keys)
     key = await keys.issue("ann", by="test")
@@ -95,6 +98,7 @@ async def test_a_revoked_key_counts_for_two_seconds_at_most(keys: AgentKeyTable)
     assert timedelta(seconds=2) >= BELIEVED
 
 
+@pytest.mark.proves("S-14b")
 @pytest.mark.parametrize(
     ("actor", "expected"), [("users/ada", ["bad-signature"]), ("agents/ann", [])]
 )

@@ -183,6 +183,7 @@ def test_every_reason_has_a_name(raw: bytes, refusal: type[Unreadable]) -> None:
         loads_strict(raw)
 
 
+@pytest.mark.proves("S-20b")
 @pytest.mark.parametrize(
     ("raw", "refusal"),
     [

@@ -15,6 +15,7 @@ async def outside(name: str, port: int) -> Sequence[str]:
     return ["93.184.216.34"]
 
 
+@pytest.mark.proves("S-9a")
 @pytest.mark.parametrize(
     "address",
     [
@@ -44,6 +45,7 @@ async def test_a_webhook_does_not_point_inside(address: str) -> None:
         await address_of("https://hooks.example/x", resolve=inside)
 
 
+@pytest.mark.proves("S-9d")
 @pytest.mark.parametrize(
     "url",
     [
@@ -65,6 +67,7 @@ async def test_what_is_no_url_of_a_webhook_is_refused(url: str) -> None:
         await address_of(url, resolve=outside)
 
 
+@pytest.mark.proves("S-9b")
 async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to() -> None:
     found = await address_of("https://hooks.example:8443/a/b?c=d", resolve=outside)
     assert found.connect == "https://93.184.216.34:8443/a/b?c=d"

@@ -61,6 +61,7 @@ def test_a_new_task_may_need_one_that_the_graph_has_already() -> None:
     assert depths([task("c", "b"), task("b", "a")], known=known) == {"b": 1, "c": 2}
 
 
+@pytest.mark.proves("S-20c")
 @pytest.mark.parametrize(
     ("limits", "message"),
     [

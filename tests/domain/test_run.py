@@ -128,6 +128,7 @@ def test_a_task_that_the_run_does_not_have_is_refused() -> None:
     given(*after(CHAIN)).when(started("x")).then_refused(UnknownTask, RUN_ID, "x")
 
 
+@pytest.mark.proves("S-12c")
 def test_an_attempt_that_was_never_dispatched_is_refused() -> None:
     given(*after(CHAIN)).when(completed("a", 2)).then_refused(EpochFromTheFuture, "epoch 1", "2")
     given(*after(CHAIN)).when(completed("b", 1)).then_refused(EpochFromTheFuture, "epoch 0")
@@ -263,6 +264,7 @@ def test_a_task_that_costs_too_many_agents_fails() -> None:
     )
 
 
+@pytest.mark.proves("S-12c")
 @pytest.mark.parametrize(
     "late",
     [started("a", 1, "bob"), completed("a"), failed("a", 1, "bob"), lost("a", 1, "bob")],
@@ -275,6 +277,7 @@ def test_a_report_of_an_attempt_that_is_over_is_noted_and_changes_nothing(
     given(*past).when(late).then(ignored(late, "epoch 1 is over, the task is at epoch 2"))
 
 
+@pytest.mark.proves("S-12c")
 @pytest.mark.parametrize(
     "foreign",
     [

@@ -1,43 +1,86 @@
-"""Which test proves which promise: `python -m tests.api.contract.table` writes api/CONTRACT.md.
+"""Which test proves which promise: `python -m tests.support.promises` writes the pages that say so.
 
-The promises are in `inventory.txt`, by the ids of the inventory of requirements. A test says what
-it proves: `@pytest.mark.proves("D0-API-07a")`.
+The promises are lists of one line each. A test says what it proves:
+`@pytest.mark.proves("D0-API-07a", "S-4")`.
 """
 
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
-TABLE = ROOT / "api" / "CONTRACT.md"
 
-_HEAD = """# The contract, and what proves it
+
+class Row(NamedTuple):
+    """One promise: of what, and what is promised."""
+
+    id: str
+    about: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A list of promises, and the page that says what proves them."""
+
+    inventory: Path
+    page: Path
+    head: str
+    """What stands above the table, with the names of its columns."""
+
+    is_code: bool = False
+    """Whether what a promise is about is written as code."""
+
+    def rows(self) -> Sequence[Row]:
+        """Return the promises, in their order."""
+        lines = self.inventory.read_text().splitlines()
+        return [Row(*line.split(" | ", 2)) for line in lines if line]
+
+    def text(self) -> str:
+        """Return the page."""
+        known = proofs()
+        lines: list[str] = []
+        for row in self.rows():
+            about = f"`{row.about}`" if self.is_code else row.about
+            tests = [f"`{test.removeprefix('tests/')}`" for test in known.get(row.id, ())]
+            lines.append(f"| {row.id} | {about} | {row.what} | {'<br>'.join(tests)} |\n")
+        return self.head + "".join(lines)
+
+
+CONTRACT: Final = Page(
+    inventory=TESTS / "api" / "contract" / "inventory.txt",
+    page=ROOT / "api" / "CONTRACT.md",
+    is_code=True,
+    head="""# The contract, and what proves it
 
 Each row is a promise of the specification about the API (`D0-API`: over HTTP, `D0-WS`: live),
 and the tests that prove it. Paths are under `/api/v1`; WebSockets are at the root as well.
-`python -m tests.api.contract.table` writes this page from `tests/api/contract/inventory.txt` and
+`python -m tests.support.promises` writes this page from `tests/api/contract/inventory.txt` and
 the marks of the tests; a test fails where it is out of date, or where a row has no test.
 
 | id | route | what | proved by |
 |---|---|---|---|
-"""
+""",
+)
+ATTACKS: Final = Page(
+    inventory=TESTS / "attacks" / "inventory.txt",
+    page=ROOT / "infra" / "ATTACKS.md",
+    head="""# Attacks, and what proves that they fail
 
+Each row is something that somebody may try, what comes of it, and the tests that try it: `S`
+attacks, `H` bad input over HTTP, `A` bad input over AMQP, `B` what the broker itself refuses.
+`python -m tests.support.promises` writes this page from `tests/attacks/inventory.txt` and the marks
+of the tests; a test fails where it is out of date, or where a row has no test.
 
-class Row(NamedTuple):
-    """One promise."""
-
-    id: str
-    route: str
-    what: str
-
-
-def rows() -> Sequence[Row]:
-    """Return the promises, in their order."""
-    lines = Path(__file__).with_name("inventory.txt").read_text().splitlines()
-    return [Row(*line.split(" | ", 2)) for line in lines if line]
+| id | who tries what | what comes of it | proved by |
+|---|---|---|---|
+""",
+)
+PAGES: Final = (CONTRACT, ATTACKS)
 
 
 def proofs() -> Mapping[str, Sequence[str]]:
@@ -61,15 +104,6 @@ def _proved(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
                 yield ast.literal_eval(argument)
 
 
-def page() -> str:
-    """Return the page that says what proves what."""
-    known = proofs()
-    lines: list[str] = []
-    for row in rows():
-        tests = "<br>".join(f"`{test.removeprefix('tests/')}`" for test in known.get(row.id, ()))
-        lines.append(f"| {row.id} | `{row.route}` | {row.what} | {tests} |\n")
-    return _HEAD + "".join(lines)
-
-
 if __name__ == "__main__":
-    TABLE.write_text(page())
+    for each in PAGES:
+        each.page.write_text(each.text())

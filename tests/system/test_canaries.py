@@ -14,6 +14,7 @@ PASSWORD = "canary-battery-staple"
 AGENT = "noop_worker_001"
 
 
+@pytest.mark.proves("S-18a")
 @pytest.mark.node
 def test_no_secret_is_told_to_those_who_look(
     tmp_path: Path, database: str, own_vhost_url: str

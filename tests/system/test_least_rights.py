@@ -86,6 +86,7 @@ async def enter_each(
             await agents.enter_async_context(Running(kind, url, agent_id=agent_id, **more))
 
 
+@pytest.mark.proves("B-08")
 async def test_a_goal_is_planned_and_carried_out_with_no_right_too_many(
     stack: Stack, urls: dict[str, str], database: str
 ) -> None:

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 SERVICES = {"coordinator": "tl_coordinator", "projector": "tl_projector", "api": "tl_api"}
 
 
+@pytest.mark.proves("B-08")
 def test_a_plan_is_carried_out_by_services_with_the_least_rights(
     tmp_path: Path, guarded: str, vhost_url: str
 ) -> None:

@@ -145,6 +145,7 @@ def test_a_stranger_submits_a_goal_and_does_its_work(stack: Stack, tmp_path: Pat
     assert texts == {"shout": "HELLO", "echo": "HELLO"}
 
 
+@pytest.mark.proves("A-15")
 def test_whatever_is_malformed_is_kept_with_its_reason_and_stops_nothing(stack: Stack) -> None:
     coordinator = stack.pid("coordinator")
     with closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as broker:

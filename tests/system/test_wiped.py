@@ -96,6 +96,7 @@ def require_everything(stack: Stack, plan_id: str) -> None:
     stack.until_completed(again, seconds=60)
 
 
+@pytest.mark.proves("S-13b")
 def test_work_goes_on_when_its_queues_are_deleted_again_and_again(stack: Stack, node: Node) -> None:
     # Each time after they are back: declaring a queue while it is deleted ten times a second hangs
     # RabbitMQ 3.10 itself, for everybody and until its restart (rabbitmq-server 16652).

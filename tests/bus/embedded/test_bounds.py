@@ -127,6 +127,7 @@ async def test_a_silent_peer_is_dropped_after_two_heartbeats(broker: EmbeddedBro
     writer.close()
 
 
+@pytest.mark.proves("S-19b")
 async def test_only_the_loopback_is_listened_on() -> None:
     for address in ("0.0.0.0", "192.168.1.1", "::"):
         with pytest.raises(ValueError, match="loopback only"):

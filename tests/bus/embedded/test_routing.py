@@ -1,5 +1,6 @@
 """The quick matcher of topics agrees with the slow one that is plainly right."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def test_a_key_meets_the_patterns_it_should(patterns: list[str], key: str) -> No
     assert set(table.match(key)) == expected
 
 
+@pytest.mark.proves("S-20a")
 def test_a_pattern_full_of_hashes_is_matched_without_backtracking() -> None:
     table: TopicTable[int] = TopicTable()
     table.add(".".join(["#", "a"] * 100), 1)

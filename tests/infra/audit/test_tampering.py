@@ -156,6 +156,7 @@ def test_a_log_that_nobody_touched_is_right(log: Log) -> None:
     assert finding.sealed.unsealed == 0
 
 
+@pytest.mark.proves("S-16a")
 def test_a_thousand_tamperings_are_named_with_their_places(log: Log) -> None:
     assert log.gaps
     chance = random.Random(0)
@@ -243,6 +244,7 @@ def rewrite_everything(connection: Connection, since: int) -> None:
             previous = seal.hash
 
 
+@pytest.mark.proves("S-16b")
 def test_who_rewrites_every_seal_is_caught_by_a_checkpoint(log: Log, folder: Path) -> None:
     def statements() -> Statements:
         witness = witness_of(folder / "signing.key.pub")
@@ -260,6 +262,7 @@ def test_who_rewrites_every_seal_is_caught_by_a_checkpoint(log: Log, folder: Pat
     assert finding.bad[0].seal == sealed_in
 
 
+@pytest.mark.proves("S-16b")
 def test_a_log_that_was_cut_off_is_caught_by_a_checkpoint(log: Log, folder: Path) -> None:
     with tampered(log) as connection:
         cut = seals(connection)[-1].first

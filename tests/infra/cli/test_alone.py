@@ -39,6 +39,7 @@ def test_the_readme_lists_every_exit_code() -> None:
         assert f"| {code.value} |" in README, code
 
 
+@pytest.mark.proves("S-18a")
 def test_passwords_are_masked(shell: Shell) -> None:
     secret = Shell(
         folder=shell.folder,

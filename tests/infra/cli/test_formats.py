@@ -1,5 +1,6 @@
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from domain.graph import check
 from domain.scheduling.critical_path import critical_path
-from infra.cli.formats import wfcommons
+from infra.cli.formats import files, wfcommons
 from infra.cli.formats.files import NotUnderstood, read
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "workflows" / "wfformat"
@@ -128,3 +129,19 @@ def test_every_shared_instance_becomes_a_graph(record_property: Any) -> None:
         assert critical_path(wanted.tasks).path
     record_property("instances", len(files))
     print(f"{len(files)} shared instances were read")
+
+
+@pytest.mark.proves("S-17c")
+def test_a_packed_file_is_not_unpacked_any_further_than_it_may_be_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LARGEST", 1_000_000)
+    bomb = tmp_path / "goal.json.gz"
+    bomb.write_bytes(gzip.compress(b" " * 50_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotUnderstood, match="1000001 bytes"):
+            read(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()

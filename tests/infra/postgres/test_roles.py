@@ -71,6 +71,7 @@ def refused(dsn: str, statement: str, *errors: type[Exception]) -> None:
         connection.execute(statement.encode())
 
 
+@pytest.mark.proves("S-15a")
 @pytest.mark.parametrize("role", ["tl_api", "tl_coordinator", "tl_projector", "tl_reader"])
 @pytest.mark.parametrize("name", CHANGES_OF_THE_PAST)
 def test_no_service_changes_the_past(guarded: str, role: str, name: str) -> None:
@@ -78,6 +79,7 @@ def test_no_service_changes_the_past(guarded: str, role: str, name: str) -> None
     refused(as_role(guarded, role), CHANGES_OF_THE_PAST[name], *errors)
 
 
+@pytest.mark.proves("S-15b")
 @pytest.mark.parametrize("role", ["tl_api", "tl_coordinator", "tl_projector", "tl_reader"])
 @pytest.mark.parametrize("name", POWERS)
 def test_no_service_has_powers_beyond_its_tables(guarded: str, role: str, name: str) -> None:
@@ -85,6 +87,7 @@ def test_no_service_has_powers_beyond_its_tables(guarded: str, role: str, name: 
     refused(as_role(guarded, role), POWERS[name], *errors)
 
 
+@pytest.mark.proves("S-15a")
 @pytest.mark.parametrize("role", ["tl_api", "tl_coordinator", "tl_projector"])
 def test_no_service_gives_itself_rights(guarded: str, role: str) -> None:
     with psycopg.connect(as_role(guarded, role), autocommit=True) as connection:
@@ -108,6 +111,7 @@ WRITES = {
 }
 
 
+@pytest.mark.proves("S-15c")
 @pytest.mark.parametrize("name", WRITES)
 def test_who_only_reads_writes_nothing(guarded: str, name: str) -> None:
     with psycopg.connect(guarded, autocommit=True) as owner:
@@ -130,6 +134,7 @@ def test_the_projector_does_not_append(guarded: str) -> None:
     refused(as_role(guarded, "tl_projector"), WRITES["append"], InsufficientPrivilege)
 
 
+@pytest.mark.proves("S-15c")
 def test_a_statement_of_who_only_reads_ends_after_two_seconds(guarded: str) -> None:
     with psycopg.connect(as_role(guarded, "tl_reader")) as connection:
         assert connection.execute("show statement_timeout").fetchone() == ("2s",)
@@ -170,6 +175,7 @@ async def test_the_store_and_the_views_work_with_these_rights(guarded: str, tmp_
                 await turn.advance(VIEWS, to=5)
 
 
+@pytest.mark.proves("S-15d")
 def test_an_owner_who_is_no_superuser_is_kept_from_it_by_the_trigger(guarded: str) -> None:
     with psycopg.connect(guarded, autocommit=True) as connection:
         connection.execute("set role tl_owner")

@@ -109,6 +109,7 @@ async def test_the_kit_lives_with_these_rights(connect: Connect, node: PrivateRa
         await running
 
 
+@pytest.mark.proves("S-13b")
 @pytest.mark.node
 async def test_an_agent_brings_its_own_queue_back(connect: Connect) -> None:
     await (await connect("coordinator")).queue_delete(OWN_WORK)
@@ -120,6 +121,7 @@ async def test_an_agent_brings_its_own_queue_back(connect: Connect) -> None:
         await declared.bind("taskloom.work", queue.keys[0])
 
 
+@pytest.mark.proves("B-01")
 @pytest.mark.node
 @pytest.mark.parametrize(
     ("exchange", "key"),
@@ -217,6 +219,7 @@ async def keep_a_queue_of_its_own(agent: AbstractChannel) -> None:
     await agent.declare_queue(exclusive=True)
 
 
+@pytest.mark.proves("B-02")
 @pytest.mark.node
 @pytest.mark.parametrize(
     "deed",
@@ -247,6 +250,7 @@ async def test_an_agent_may_not(
         await deed(agent)
 
 
+@pytest.mark.proves("B-03", "A-09")
 @pytest.mark.node
 async def test_nobody_speaks_under_the_name_of_another(connect: Connect) -> None:
     reports = await (await connect(AGENT)).get_exchange("taskloom.reports", ensure=False)
@@ -255,6 +259,7 @@ async def test_nobody_speaks_under_the_name_of_another(connect: Connect) -> None
         await reports.publish(forged, routing_key="task.completed")
 
 
+@pytest.mark.proves("S-12d")
 @pytest.mark.node
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_a_copy_arrives_under_the_key_that_was_checked(connect: Connect, header: str) -> None:
@@ -281,6 +286,7 @@ async def test_a_copy_arrives_under_the_key_that_was_checked(connect: Connect, h
         assert arrived.routing_key == key
 
 
+@pytest.mark.proves("B-04")
 @pytest.mark.node
 async def test_agents_of_a_type_open_no_more_than_they_may(node: PrivateRabbitMQ) -> None:
     rights = [agent_rights("execution", "CROWD", most=1)]
@@ -299,6 +305,7 @@ async def test_agents_of_a_type_open_no_more_than_they_may(node: PrivateRabbitMQ
         await connection.close()
 
 
+@pytest.mark.proves("B-05")
 @pytest.mark.node
 @pytest.mark.parametrize("user", ["projector", "api"])
 async def test_a_reader_listens_to_events_and_writes_none(connect: Connect, user: str) -> None:
@@ -310,10 +317,12 @@ async def test_a_reader_listens_to_events_and_writes_none(connect: Connect, user
         await say(reader, "taskloom.events", "task.completed")
 
 
+@pytest.mark.proves("B-06")
 def test_the_file_is_what_the_rights_say() -> None:
     assert DEFINITIONS.read_text() == written(for_development())
 
 
+@pytest.mark.proves("B-07")
 def test_fresh_definitions_have_passwords_of_their_own_and_are_not_overwritten(
     tmp_path: Path,
 ) -> None:
@@ -339,6 +348,7 @@ def test_a_name_that_means_no_type_of_agents_is_refused(name: str) -> None:
         kind_of(name)
 
 
+@pytest.mark.proves("B-05")
 @pytest.mark.node
 async def test_the_api_asks_agents_and_sends_them_no_work(connect: Connect) -> None:
     api = await connect("api")
@@ -360,6 +370,7 @@ def test_every_password_is_the_one_that_is_called_development_only() -> None:
         assert base64.b64encode(hashed).decode() == stored, name
 
 
+@pytest.mark.proves("B-06")
 def test_every_known_type_of_agent_has_a_user() -> None:
     expected = {f"agent.planning.{kind.lower()}" for kind in PLANNING_TYPES}
     expected |= {f"agent.execution.{kind.lower()}" for kind in EXECUTION_TYPES if kind != "NOOP"}
@@ -371,6 +382,7 @@ def test_compose_starts_every_user_and_no_other() -> None:
     assert set(re.findall(r"amqp://([a-z_.]+):", compose)) == users().keys() - {"admin", "monitor"}
 
 
+@pytest.mark.proves("S-19b")
 def test_compose_opens_ports_to_this_machine_only() -> None:
     compose = (ROOT / "docker-compose.yml").read_text()
     published = re.findall(r'"([^"\s]*:\d+)"', compose)

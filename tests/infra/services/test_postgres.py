@@ -49,6 +49,7 @@ async def test_a_cluster_is_durable_and_checks_its_pages(state_dir: Path) -> Non
     assert settings == ["on", "on", "on", "on"]
 
 
+@pytest.mark.proves("S-19b")
 async def test_only_loopback_and_only_with_the_password(state_dir: Path) -> None:
     async with EmbeddedPostgres(state_dir, durable=False) as postgres:
         assert ask(postgres.dsn, "select current_setting('listen_addresses')") == "127.0.0.1"

@@ -70,6 +70,7 @@ def test_what_a_later_writer_added_is_passed_over() -> None:
     assert from_stored(changed(state=orjson.dumps(state))) == from_stored(STORED)
 
 
+@pytest.mark.proves("S-17a")
 @pytest.mark.parametrize("topic", ["os:system", "domain.agent:AgentRegistered", "", "task.gone"])
 def test_an_unknown_topic_is_an_error_that_says_which(topic: str) -> None:
     with pytest.raises(UnknownTopic) as error:

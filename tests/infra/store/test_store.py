@@ -26,6 +26,7 @@ def plant(database: str, stream: str, version: int, topic: str, state: bytes) ->
         connection.execute(PLANT, [stream, version, topic, state])
 
 
+@pytest.mark.proves("S-17a")
 async def test_a_planted_topic_is_an_error_and_imports_nothing(
     database: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,6 +53,7 @@ async def test_an_unreadable_stream_is_something_that_may_get_better(database: s
     assert issubclass(UnreadableStream, Unavailable)
 
 
+@pytest.mark.proves("S-15d")
 @pytest.mark.parametrize(
     "statement",
     ["update events set topic = 'x'", "delete from events", "truncate events"],

@@ -194,7 +194,7 @@ def known_by(system: System, identify: Callable[[Any], Awaitable[Caller]]) -> De
 async def answering(deps: Deps, system: System) -> AsyncIterator[httpx2.AsyncClient]:
     """Let an API with other ports answer the same owner."""
     token = system.http.headers["Authorization"].removeprefix("Bearer ")
-    async with _client(create_app(deps), token) as http:
+    async with client_of(create_app(deps), token) as http:
         yield http
 
 

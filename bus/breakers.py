@@ -189,10 +189,12 @@ class Breakers:
         match event:
             case TaskCompleted():
                 circuit = succeeded(circuit, at, fuse=self._fuse)
-            case TaskFailed(error_class=error_class, reason=reason):
+            case TaskFailed(error_class=error_class):
                 if error_class not in FAULTS:
                     return
-                circuit = failed(circuit, at, fuse=self._fuse, why=reason)
+                # What an agent says of a task may be personal, and a breaker is everybody's.
+                why = f"{event.task_id} of {event.run_id}, {error_class}"
+                circuit = failed(circuit, at, fuse=self._fuse, why=why)
             case TaskLost(agent_id=agent_id):
                 if not self._is_news(agent_id, at):
                     return

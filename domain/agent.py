@@ -8,7 +8,7 @@ from typing import Annotated, Literal, assert_never
 from pydantic import Field
 
 from domain.errors import OtherAgent, UnknownAgent
-from domain.values import AgentId, AgentType, JsonObject, Name, Role, Text, Value
+from domain.values import AgentId, AgentType, JsonObject, Name, PersonalText, Role, Text, Value
 
 Lifecycle = Literal["initializing", "ready", "working", "recovering", "shutdown"]
 Health = Literal["healthy", "degraded", "unhealthy", "offline"]
@@ -59,7 +59,7 @@ class AgentDeregistered(Value):
     """The start that is meant, and no later one. In a report None means whichever it is; the record
     says which it was."""
 
-    reason: Text = ""
+    reason: PersonalText = ""
 
 
 AgentEvent = AgentRegistered | AgentStatus | AgentDeregistered

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import StringConstraints
 
 from domain.errors import AlreadyExists, TooHeavy
-from domain.values import JsonObject, Priority, Value
+from domain.values import PersonalObject, Priority, Value
 
 MOST_BYTES: Final = 256 * 1024
 """Of a message, as JSON."""
@@ -33,7 +33,7 @@ class MessagePublished(Value):
     type: Literal["message.published"] = "message.published"
     message_id: MessageId
     topic: Topic
-    payload: JsonObject
+    payload: PersonalObject
     priority: Priority = "normal"
 
 

@@ -17,9 +17,9 @@ from domain.values import (
     Name,
     PersonalName,
     PersonalObject,
+    PersonalText,
     Role,
     TaskId,
-    Text,
     Value,
 )
 
@@ -136,7 +136,7 @@ class Task(Value):
     fallback: AgentType | None = None
     """Who carries it out when its own type has used up its attempts, or does not start it."""
 
-    origin: Text = ""
+    origin: PersonalText = ""
     """Which planner proposed it, by which rule."""
 
     deliverable: bool = False

@@ -9,7 +9,7 @@ from agents.kit.dependencies import Dependencies
 from agents.kit.draining import drain
 from agents.kit.gate import Gate
 from agents.kit.identity import Identity
-from agents.kit.outcome import classified, readable
+from agents.kit.outcome import classified, readable, traced
 from bus.ports import Sender
 from bus.refusals import Unreadable
 from bus.requests import AgentAnswer, AgentInvoke, AnswerStatus, decode_request, encode_answer
@@ -99,7 +99,7 @@ class Answering:
                 raise
             error = cancelled  # the agent's own function cancelled itself
         except (Exception, SystemExit) as raised:  # noqa: BLE001, RUF100 # it may raise anything
-            log.info("request.failed", action=request.action, why=str(raised))
+            log.info("request.failed", action=request.action, **traced(raised))
             error = raised
         seconds = loop.time() - began
         if error is None:

@@ -5,14 +5,14 @@ from typing import Final
 
 import structlog
 
-from agents.agent import Agent, CannotBeDone, TryAgain, Work
+from agents.agent import Agent, Work
 from agents.kit.dependencies import Dependencies
 from agents.kit.draining import drain
 from agents.kit.ended import Attempt, Ended
 from agents.kit.gate import Gate
 from agents.kit.held import Held
 from agents.kit.identity import Identity
-from agents.kit.outcome import completed, failed, with_calls
+from agents.kit.outcome import completed, failed, traced, with_calls
 from agents.kit.reporter import Reporter
 from bus.dead_letters import Origin
 from bus.envelope import decode_recorded
@@ -224,10 +224,7 @@ class Carrier:
                 raise
             return failed(task, agent_id, error)  # the agent's own function cancelled itself
         except (Exception, SystemExit) as error:  # noqa: BLE001, RUF100 # it may raise anything
-            # What the agent raises on purpose needs no trace, what nobody foresaw does.
-            trace = None if isinstance(error, CannotBeDone | TryAgain) else error
-            why = str(error) or type(error).__name__
-            log.info("task.failed", run=task.run_id, task=task.task_id, why=why, exc_info=trace)
+            log.info("task.failed", run=task.run_id, task=task.task_id, **traced(error))
             return failed(task, agent_id, error)
         return completed(task, agent_id, result)
 

@@ -54,7 +54,7 @@ class Dependencies:
         except CannotBeDone:
             raise
         except Exception as error:
-            why = str(error) or type(error).__name__
+            why = type(error).__name__  # what it says may be personal: the task's report has it
             now, circuit = self._clock.now(), self._circuits.get(name, _CLOSED)
             self._put(name, failed(circuit, now, fuse=fuse, why=why))
             raise

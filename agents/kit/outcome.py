@@ -1,10 +1,11 @@
 """What an attempt comes to: a result that others can read, or a failure of a class."""
 
 import json
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from agents.agent import CannotBeDone
+from agents.agent import CannotBeDone, TryAgain
 from bus.refusals import Unreadable
 from bus.strict_json import loads_strict
 from domain.errors import Unavailable
@@ -59,6 +60,17 @@ def classified(error: BaseException) -> tuple[ErrorClass, str]:
     error_class, reason = _class_of(error)
     sendable = reason.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
     return error_class, sendable[:_LONGEST_REASON]
+
+
+def traced(error: BaseException) -> Mapping[str, str]:
+    """Return what a log tells of a failure: its kind, and where it came from if nobody foresaw it.
+
+    What it says is in the report alone: it may be personal, and a log does not forget.
+    """
+    kind = type(error).__name__
+    if isinstance(error, CannotBeDone | TryAgain):
+        return {"error": kind}
+    return {"error": kind, "trace": "".join(traceback.format_tb(error.__traceback__))}
 
 
 def _class_of(error: BaseException) -> tuple[ErrorClass, str]:

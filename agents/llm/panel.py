@@ -252,7 +252,8 @@ class _Asking:
                 raise
 
     def _settle_failed(self, model: Model, asked: Asked, error: NoReply, since: float) -> None:
-        log.info("llm.no_reply", provider=model.provider, model=model.name, why=str(error))
+        # Why stands in the report of the call: it may repeat what was asked, and that is personal.
+        log.info("llm.no_reply", provider=model.provider, model=model.name)
         call = self._call(model, "failed", cost=0.0, since=since, reason=str(error))
         if error.is_doubtful:
             tokens = bound(asked), asked.most_output

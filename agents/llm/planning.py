@@ -224,7 +224,7 @@ def _require_rules(work: Work, panel: Panel, error: NoAnswer) -> None:
         CannotBeDone: Asking again would not help.
         TryAgain: It may.
     """
-    log.info("llm.no_answer", run=work.run_id, task=work.task_id, why=str(error))
+    log.info("llm.no_answer", run=work.run_id, task=work.task_id, lasting=error.is_lasting)
     if _wanted(work, panel) != "llm":
         return
     if error.is_lasting:

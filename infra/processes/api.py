@@ -42,7 +42,7 @@ from domain.leases import WorkKind
 from infra.migrations import pending
 from infra.processes.asking import AsksSoon
 from infra.processes.identity import make_identity
-from infra.processes.parts import open_pool, open_store, required
+from infra.processes.parts import open_kek, open_pool, open_store, required
 from infra.settings import Broker, Http, Settings
 from infra.store.accounts import AccountTables
 from infra.store.agent_keys import AgentKeyTable
@@ -77,7 +77,7 @@ async def run(settings: Settings) -> None:
         hub, live = live_of(store, pool)
         deps = Deps(
             live=live,
-            subscriptions=SubscriptionTable(pool, patience=CONNECT),
+            subscriptions=SubscriptionTable(pool, kek=open_kek(settings), patience=CONNECT),
             webhook_hosts=settings.http.webhook_hosts,
             views=pool,
             record=recorder.record,

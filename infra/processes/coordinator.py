@@ -51,7 +51,7 @@ from domain.recorded import Recorded
 from domain.values import AgentType, Role
 from infra.audit.checkpoints import CheckpointFile
 from infra.audit.sealing import Sealer
-from infra.processes.parts import open_pool, open_store, required
+from infra.processes.parts import open_kek, open_pool, open_store, required
 from infra.settings import Settings
 from infra.store.agent_keys import AgentKeyTable
 from infra.store.attempts import OpenAttempts
@@ -215,8 +215,10 @@ async def _coordinate(ready: _Ready) -> None:
             gate=gate,
         )
         redriver = Redriver(redrives, ready.letters, store, SystemClock())
+        subscriptions = SubscriptionTable(pool, kek=open_kek(settings))
+        await subscriptions.wrap()
         delivering = Delivering(
-            SubscriptionTable(pool),
+            subscriptions,
             {
                 "queue": ready.subscribers,
                 "webhook": WebhookCarrier(SystemClock(), allowed=settings.http.webhook_hosts),

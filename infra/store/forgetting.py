@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import Conflict, NotFound
+from domain.personal import FORGOTTEN
 from infra.store.store import PostgresStore
 from projections.catalog import VIEWS
 from projections.positions import prepare
@@ -24,11 +25,15 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 REWRITTEN: Final = (
     "keys.data_keys",
     "identity.users",
+    "identity.sessions",
+    "identity.refresh_tokens",
     "identity.keys",
+    "idempotency_keys",
     "subscriptions",
     "snapshots",
     "dead_letters",
     "dead_letter_history",
+    "dead_letter_redrives",
     "views.failures",
     "parked",
     "pg_statistic",
@@ -44,6 +49,12 @@ _ACCOUNT: Final = (
     "delete from identity.users where user_id = any(%s)",
 )
 """What opens doors for somebody, and the names they go by; their sessions go with them."""
+
+_SAID: Final = (
+    "update dead_letter_history set why = %(forgotten)s where actor = any(%(whom)s) and why <> ''",
+    "update dead_letter_redrives set why = %(forgotten)s where actor = any(%(whom)s) and why <> ''",
+)
+"""What somebody has said of the letters of others."""
 
 _TRIGGERS_OFF: Final = sql.SQL("alter table {} disable trigger user")
 _TRIGGERS_ON: Final = sql.SQL("alter table {} enable trigger user")
@@ -188,16 +199,17 @@ async def _delete_copies(connection: Connection, subject: str, streams: Sequence
         await connection.execute("delete from parked where stream = any(%s)", [list(streams)])
         cursor = await connection.execute(_LETTERS, [[subject, *streams]])
         letters = [int(number) for (number,) in await cursor.fetchall()]
-        if letters:
-            # A letter stays as it came, but for this.
-            for table in LETTERS:
-                await connection.execute(_TRIGGERS_OFF.format(sql.Identifier(table)))
-            await connection.execute(
-                "delete from dead_letter_history where letter = any(%s)", [letters]
-            )
-            await connection.execute("delete from dead_letters where id = any(%s)", [letters])
-            for table in LETTERS:
-                await connection.execute(_TRIGGERS_ON.format(sql.Identifier(table)))
+        # A letter stays as it came, but for this.
+        for table in LETTERS:
+            await connection.execute(_TRIGGERS_OFF.format(sql.Identifier(table)))
+        for statement in _SAID:
+            await connection.execute(statement, {"forgotten": FORGOTTEN, "whom": whom})
+        await connection.execute(
+            "delete from dead_letter_history where letter = any(%s)", [letters]
+        )
+        await connection.execute("delete from dead_letters where id = any(%s)", [letters])
+        for table in LETTERS:
+            await connection.execute(_TRIGGERS_ON.format(sql.Identifier(table)))
     return len(letters)
 
 

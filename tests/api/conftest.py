@@ -32,6 +32,7 @@ from infra.settings import Settings
 from infra.store.accounts import AccountTables
 from infra.store.asked import AskedKeys
 from infra.store.dead_letters import DeadLetterTable
+from infra.store.kek import Kek
 from infra.store.redrives import RedriveTable
 from infra.store.store import PostgresStore
 from infra.store.subscriptions import SubscriptionTable
@@ -148,7 +149,7 @@ async def running(database: str) -> AsyncIterator[System]:
         hub, live = live_of(store, pool)
         deps = Deps(
             live=live,
-            subscriptions=SubscriptionTable(pool),
+            subscriptions=SubscriptionTable(pool, kek=Kek(bytes(32))),
             views=pool,
             streams=store,
             letters=DeadLetterTable(pool),

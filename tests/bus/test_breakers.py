@@ -104,7 +104,7 @@ async def test_failures_open_the_breaker_of_their_type_and_new_work_waits(scene:
     await scene.after()
     opened = scene.store.events[-1].event
     assert isinstance(opened, BreakerOpened)
-    assert opened.reason == "4 of 4 attempts failed within 30 s; the last: it broke"
+    assert opened.reason == "4 of 4 attempts failed within 30 s; the last: a of exec_1, transient"
     assert opened.until == scene.clock.now() + timedelta(seconds=16)
 
 

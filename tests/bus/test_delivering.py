@@ -24,6 +24,7 @@ from bus.webhooks import WebhookCarrier, new_secret, signature
 from domain.messages import MessagePublished, message_stream
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report
+from infra.store.kek import Kek
 from infra.store.store import PostgresStore
 from infra.store.subscriptions import SubscriptionTable
 from tests.support.waiting import until
@@ -163,7 +164,7 @@ async def desk(database: str) -> AsyncIterator[Desk]:
     async with PostgresStore(database) as store, pool:
         recorder = Recorder(store, CLOCK)
         recording = asyncio.create_task(recorder.run())
-        yield Desk(store, recorder, SubscriptionTable(pool))
+        yield Desk(store, recorder, SubscriptionTable(pool, kek=Kek(bytes(32))))
         recording.cancel()
         await asyncio.gather(recording, return_exceptions=True)
 

@@ -49,7 +49,7 @@ async def test_what_fails_too_often_is_left_alone_and_named() -> None:
         await world.use()
     assert str(refusal.value) == (
         "erp is left alone until 12:00:05 UTC: 5 of 5 attempts failed within 30 s;"
-        " the last: connection refused"
+        " the last: ConnectionError"
     )
     assert world.lacking() == [("erp", "open")]
     await world.use("crm")

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.access import OPEN
+from api.access import OPEN, routes_of
+from api.deprecation import is_deprecated
 from api.examples import BODIES, PATHS
 from api.problems import CONTENT_TYPE, PROBLEM
 from bus.docstrings import describe_fields
@@ -80,6 +81,9 @@ def _described(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             used.update(operation.get("tags", ()))
             _complete(path, operation)
+    for method, path, route in routes_of(app):
+        if is_deprecated(route) and path in schema["paths"]:
+            schema["paths"][path][method.lower()]["deprecated"] = True
     schema["tags"] = [
         {"name": tag, "description": TAGS.get(tag, f"About {tag}.")} for tag in sorted(used)
     ]

@@ -7,6 +7,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.deprecation import said_of
 from api.deps import Deps
 from api.problems import REQUEST, unexpected
 
@@ -52,6 +53,8 @@ class NamedRequests:
                 headers[REQUEST_ID] = name
                 for header, value in usual.items():
                     headers.setdefault(header, value)
+                for header, value in said_of(scope):
+                    headers.append(header, value)
             await send(message)
 
         token = REQUEST.set(name)

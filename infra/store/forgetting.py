@@ -51,10 +51,13 @@ _ACCOUNT: Final = (
 """What opens doors for somebody, and the names they go by; their sessions go with them."""
 
 _SAID: Final = (
-    "update dead_letter_history set why = %(forgotten)s where actor = any(%(whom)s) and why <> ''",
-    "update dead_letter_redrives set why = %(forgotten)s where actor = any(%(whom)s) and why <> ''",
+    "update dead_letters set edited_body = null, edited = '{}' where id in"
+    " (select letter from dead_letter_history where kind = 'edited' and actor = any(%(whom)s))",
+    "update dead_letter_history set why = %(forgotten)s, diff = null, content = null"
+    " where actor = any(%(whom)s)",
+    "update dead_letter_redrives set why = %(forgotten)s where actor = any(%(whom)s)",
 )
-"""What somebody has said of the letters of others."""
+"""What somebody has said of the letters of others, and has put in the place of what they say."""
 
 _TRIGGERS_OFF: Final = sql.SQL("alter table {} disable trigger user")
 _TRIGGERS_ON: Final = sql.SQL("alter table {} enable trigger user")

@@ -13,6 +13,7 @@ from typing import Any, cast
 import orjson
 from eventsourcing.persistence import StoredEvent
 
+from bus.subscriptions import plan_behind
 from domain.personal import personal_paths, put_back, take_out
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -70,8 +71,10 @@ def root_of(recorded: Recorded[Event]) -> str:
     """
     stream = recorded.stream
     if stream.startswith(_RUN):
-        plan = stream.removeprefix(_RUN).rpartition("-")[0]
-        return f"{_PLAN}{plan}" if plan else stream
+        plan = stream.removeprefix(_RUN).rpartition("-")[
+            0
+        ]  # of a run without a plan, it is its own
+        return plan_behind(stream) or (f"{_PLAN}{plan}" if plan else stream)
     return stream if stream.startswith(_PLAN) else f"by {recorded.actor}"
 
 

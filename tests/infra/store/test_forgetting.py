@@ -313,6 +313,13 @@ async def test_every_way_to_read_the_log_has_what_is_personal(
     assert told == {way: [goal.event] for way in ways}
 
 
+@pytest.mark.parametrize("number", ["1", "12", "plan", "replan-1"])
+def test_every_run_of_a_plan_belongs_to_whom_the_plan_belongs(
+    goal: Recorded[Event], number: str
+) -> None:
+    assert root_of(replace(goal, stream=f"exec_01a2-85bd-{number}")) == "plan_01a2-85bd"
+
+
 async def test_what_was_encrypted_for_one_event_is_not_read_in_another(
     database: str, goal: Recorded[Event]
 ) -> None:

@@ -124,6 +124,8 @@ def test_generators_of_clients_find_what_they_know() -> None:
     assert delivery["description"] == "Left out, they are brought to a queue."
     assert schemas["Edge"]["properties"]["type"]["description"].startswith("``data`` where")
     assert schemas["Goal"]["properties"]["context"]["description"]
+    duration = schemas["Task"]["properties"]["duration"]["description"]
+    assert duration.startswith("How long it is estimated to take. As people write it")
     export = described()["paths"]["/api/v1/dead-letters/export"]["get"]["responses"]["200"]
     assert set(export["content"]) == {"application/x-ndjson"}
 

@@ -119,6 +119,16 @@ def _plain(schema: Any) -> None:
             _plain(each)
 
 
+def _never_null(schema: dict[str, Any]) -> None:
+    """Take back that a parameter may be null: it can only be left out, and ``null`` is a word."""
+    choices = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    if len(choices) == 1:
+        del schema["anyOf"]
+        schema.update(choices[0])
+    elif choices:
+        schema["anyOf"] = choices
+
+
 def _complete(path: str, operation: dict[str, Any]) -> None:
     name = operation["operationId"]
     operation.setdefault("tags", ["probes"])
@@ -132,6 +142,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         if status.isdigit() and answer["description"] == "Successful Response":
             answer["description"] = "It was done."
     for parameter in operation.get("parameters", ()):
+        _never_null(parameter["schema"])
         known = PATHS.get(parameter["name"])
         if parameter["in"] == "path" and known is not None:
             parameter["example"] = known

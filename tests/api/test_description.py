@@ -67,6 +67,12 @@ def test_bounds_of_integers_are_integers() -> None:
     assert "e+" not in said  # such a float is more than what it bounds
 
 
+def test_a_parameter_is_left_out_and_never_null() -> None:
+    for method, path, operation in operations():
+        for parameter in operation.get("parameters", ()):
+            assert "null" not in json.dumps(parameter["schema"]), (method, path, parameter)
+
+
 def test_refusals_share_one_form() -> None:
     for *_, operation in operations():
         content = operation["responses"]["4XX"]["content"]["application/problem+json"]

@@ -21,7 +21,8 @@ _LONGEST = 200
 
 
 def _shown(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime, which writes the year 983 with three digits.
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 Moment = Annotated[

@@ -194,6 +194,8 @@ async def test_plans_are_analysed_by_period_and_domain(system: System) -> None:
         system, "/analytics/plans", position, start_date="2020-01-01", end_date="2020-01-31"
     )
     assert until["period"] == {"start": "2020-01-01T00:00:00Z", "end": "2020-01-31T23:59:59Z"}
+    early = await ask(system, "/analytics/plans", position, start_date="0983-01-04")
+    assert early["period"]["start"] == "0983-01-04T00:00:00Z"  # a year has four digits
     for no_date in ("soon", "0.5", "1764288000", "-1"):  # no seconds since 1970 either
         wrong = await system.http.get("/api/v1/analytics/plans", params={"end_date": no_date})
         assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid"), no_date

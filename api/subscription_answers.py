@@ -50,7 +50,7 @@ class Published(BaseModel):
 class ToQueue(Value):
     """Brought to a queue of its own."""
 
-    kind: Literal["queue"] = "queue"
+    kind: Literal["queue"]
 
 
 class ToWebhook(Value):
@@ -75,7 +75,9 @@ class SubscriptionRequest(Asked):
     filters: dict[Filter, Name] = Field(default_factory=dict[Filter, Name])
     """All of them have to be so."""
 
-    delivery: Annotated[ToQueue | ToWebhook | ToSocket, Field(discriminator="kind")] = ToQueue()
+    delivery: Annotated[ToQueue | ToWebhook | ToSocket, Field(discriminator="kind")] = ToQueue(
+        kind="queue"
+    )
     """Left out, they are brought to a queue."""
 
 

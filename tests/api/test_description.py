@@ -127,6 +127,7 @@ def test_generators_of_clients_find_what_they_know() -> None:
     delivery = schemas["SubscriptionRequest"]["properties"]["delivery"]
     assert delivery["discriminator"]["propertyName"] == "kind"
     assert "default" not in delivery
+    assert schemas["ToQueue"]["required"] == ["kind"]
     assert delivery["description"] == "Left out, they are brought to a queue."
     assert schemas["Edge"]["properties"]["type"]["description"].startswith("``data`` where")
     assert schemas["Goal"]["properties"]["context"]["description"]

@@ -127,6 +127,7 @@ async def test_what_only_we_say_cannot_be_published(system: System, topic: str) 
         ({"topics": ["Task.*"]}, "invalid"),
         ({"topics": []}, "invalid"),
         ({"delivery": {"kind": "pigeon"}}, "invalid"),
+        ({"delivery": {}}, "invalid"),
         ({"delivery": INSIDE}, "bad-webhook"),
         (
             {"delivery": INSIDE | {"secret": "x"}},

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StrictBool
 
 from api.asked import Asked
 from api.durations import parse_duration
@@ -24,7 +24,7 @@ def understood(given: object) -> object:
 class ExecutionOptions(Value):
     """How a plan is executed; what is not given is as the plan has it."""
 
-    dry_run: bool = False
+    dry_run: StrictBool = False
     """Only say what would start."""
 
     parallelization: Parallelization | None = None

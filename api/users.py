@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import StringConstraints
+from pydantic import StrictBool, StringConstraints
 
 from api.access import May
 from api.asked import Asked
@@ -40,7 +40,7 @@ class UserChange(Asked):
 
     name: _Name | None = None
     role: Literal["user", "admin"] | None = None
-    is_active: bool | None = None
+    is_active: StrictBool | None = None
     password: NewPassword | None = None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from bus.letters import Chosen, KeptLetter, Words
 from domain.values import Value
@@ -27,7 +27,7 @@ class Wish(Value):
     canary: Annotated[int, Field(ge=0, le=LARGEST_CANARY)] = 0
     """So many are sent first; the rest follows only if each of them was accepted."""
 
-    only_accepted: bool = False
+    only_accepted: StrictBool = False
     """Leave those that today's code would not accept."""
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StrictBool, model_validator
 
 from domain.run_options import Parallelization, RunOptions
 from domain.tasks import Gather
@@ -60,8 +60,8 @@ class Goal(Value):
 class Options(Value):
     """How a goal is pursued."""
 
-    auto_execute: bool = False
-    enable_replanning: bool = True
+    auto_execute: StrictBool = False
+    enable_replanning: StrictBool = True
     parallelization: Parallelization = "balanced"
     execution: RunOptions | None = None
     """How its runs are carried out, where the two above do not say enough."""
@@ -72,7 +72,7 @@ class Options(Value):
     estimates: Estimates = Field(default="log", exclude_if=lambda estimates: estimates == "log")
     """Whether recorded durations replace those of the rules."""
 
-    review: bool = Field(default=False, exclude_if=lambda review: not review)
+    review: StrictBool = Field(default=False, exclude_if=lambda review: not review)
     """Whether a person has to approve of the plan before it can be carried out."""
 
     planning: Planning = "scatter"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Literal, Self
 from zlib import crc32
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from domain.estimates import Estimate
 from domain.usage import Budget
@@ -139,7 +139,7 @@ class Task(Value):
     origin: PersonalText = ""
     """Which planner proposed it, by which rule."""
 
-    deliverable: bool = False
+    deliverable: StrictBool = False
     """Whether its result is one of the things the goal asked for."""
 
     budget: Budget | None = Field(default=None, exclude_if=lambda budget: budget is None)

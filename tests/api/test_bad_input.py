@@ -71,6 +71,14 @@ BODIES = [
     ("nothing", CREATE, b"", 422, "invalid"),
     ("a field that nobody knows", CREATE, goal(role="admin"), 422, "invalid"),
     ("such a field beside the goal", CREATE, goal()[:-1] + b', "role": "admin"}', 422, "invalid"),
+    # flags, which are true or false
+    ("0 for no", CREATE, option(enable_replanning=0), 422, "invalid"),
+    ("1 for yes", CREATE, option(auto_execute=1), 422, "invalid"),
+    ("yes in words", CREATE, option(review="yes"), 422, "invalid"),
+    ("1 for a deliverable", CREATE, task(deliverable=1), 422, "invalid"),
+    ("a dry run of 1", START, execution(dry_run=1), 422, "invalid"),
+    ("only those of 1", "/api/v1/dead-letters/redrives",
+     b'{"chosen": {"ids": [1]}, "only_accepted": 1}', 422, "invalid"),
     # sizes
     ("16 MiB and a byte", CREATE, b" " * (16 * MAX_BYTES + 1), 413, "too-large"),
     ("1 MiB and a byte", START, b" " * (MAX_BYTES + 1), 413, "too-large"),

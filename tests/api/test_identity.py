@@ -323,6 +323,8 @@ async def test_nobody_gives_themselves_what_they_may_not_have(system: System) ->
     for body in ({"role": "user"}, {"is_active": False}, {"password": PASSWORD}):
         own = await system.http.patch("/api/v1/users/usr_local", json=body)
         assert (own.status_code, own.json()["code"]) == (409, "own-account"), body
+    flag = await system.http.patch("/api/v1/users/usr_local", json={"is_active": 0})
+    assert (flag.status_code, flag.json()["code"]) == (422, "invalid")
     taken = await system.http.post("/api/v1/users", json={"login": "ADA", "password": PASSWORD})
     assert (taken.status_code, taken.json()["code"]) == (409, "login-taken")
 

@@ -49,26 +49,26 @@ class Owners:
         only = caller.only(action)
         if only is None:
             return
-        if plan_id is not None and await self._owner(ports, plan_id) != only:
+        if plan_id is not None and not await self._is_owned(ports, plan_id, only):
             raise UnknownPlan(plan_id)
-        if run_id is not None and await self._owner(ports, run_id) != only:
+        if run_id is not None and not await self._is_owned(ports, run_id, only):
             raise UnknownRun(run_id)
 
-    async def _owner(self, ports: Deps, name: str) -> str | None:
+    async def _is_owned(self, ports: Deps, name: str, owner: str) -> bool:
         if not name.isprintable() or len(name) > _LONGEST:
-            return None
-        if name in self._known:
-            return self._known[name]
-        owner = await self._read(ports, name)
-        if owner is None:
+            return False
+        if self._known.get(name) == owner:
+            return True
+        # Whose it is otherwise is looked up as if nobody knew: how long a 404 takes tells nothing.
+        if await self._read(ports, name) != owner:
             # What was made a moment ago is in the log already, and will be in the views.
             await wait_for(ports, await ports.head(), PLANS, EXECUTIONS)
-            owner = await self._read(ports, name)
-        if owner is not None:
-            self._known[name] = owner
-            if len(self._known) > _MOST:
-                self._known.popitem(last=False)
-        return owner
+            if await self._read(ports, name) != owner:
+                return False
+        self._known[name] = owner
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return True
 
     async def _read(self, ports: Deps, name: str) -> str | None:
         async with snapshot(ports, PLANS, EXECUTIONS) as read:

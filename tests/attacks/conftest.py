@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, Response
 
-from tests.api.conftest import System, host, system
+from tests.api.conftest import System, front, host, system
 from tests.support.browser import Browser, browser_program
 from tests.support.listening import serving
 from tests.support.telling import Tell
 
-__all__ = ["System", "host", "system"]
+__all__ = ["System", "front", "host", "system"]
 
 
 @pytest.fixture

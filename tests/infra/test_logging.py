@@ -1,6 +1,9 @@
 import json
+import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -46,3 +49,47 @@ def test_what_is_below_the_level_or_said_of_every_message_is_left_out(
 
 def test_an_error_keeps_its_trace(lines: list[dict[str, object]]) -> None:
     assert "ZeroDivisionError" in str(lines[2]["exception"])
+
+
+HOSTILE = "all is well\r\n2026-01-01 [info] nobody was here \x1b[2J\x1b]0;title\x07 \u202egnorw"
+QUOTE = f"""
+import logging, structlog
+from infra.logging import configure
+configure("info")
+words = {HOSTILE!r}
+structlog.get_logger("ours").info("said", subject=words)
+logging.getLogger("theirs").warning("they say %s", words)
+try:
+    raise ValueError(words)
+except ValueError:
+    structlog.get_logger("ours").exception("it.broke")
+"""
+
+
+def is_tame(text: str) -> bool:
+    return not set(text) & set("\r\x1b\x07") and "\n2026-01-01 [info]" not in text
+
+
+@pytest.mark.proves("S-10c")
+def test_words_of_others_are_no_lines_of_a_log_for_machines() -> None:
+    said = subprocess.run([sys.executable, "-c", QUOTE], capture_output=True, check=True).stderr
+    events = [json.loads(line)["event"] for line in said.splitlines()]
+    assert events == ["said", f"they say {HOSTILE}", "it.broke"]
+    assert is_tame(said.decode())
+
+
+@pytest.mark.proves("S-10c")
+def test_words_of_others_do_not_move_the_terminal_of_who_reads_a_log() -> None:
+    ours, theirs = pty.openpty()
+    env = os.environ | {"NO_COLOR": "1"}
+    with subprocess.Popen([sys.executable, "-c", QUOTE], stderr=theirs, env=env):
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # so it ends where nobody writes any more
+            while part := os.read(ours, 65_536):
+                said += part
+    os.close(ours)
+    shown = said.decode().replace("\r\n", "\n")  # as a terminal has them
+    assert shown.count("nobody was here") == 3
+    assert is_tame(shown)
+    assert "\u202e" not in shown

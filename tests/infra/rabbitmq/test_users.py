@@ -286,7 +286,7 @@ async def test_a_copy_arrives_under_the_key_that_was_checked(connect: Connect, h
         assert arrived.routing_key == key
 
 
-@pytest.mark.proves("B-04")
+@pytest.mark.proves("B-04", "S-13c")
 @pytest.mark.node
 async def test_agents_of_a_type_open_no_more_than_they_may(node: PrivateRabbitMQ) -> None:
     rights = [agent_rights("execution", "CROWD", most=1)]

@@ -5,7 +5,7 @@ plan is completed.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -76,7 +76,7 @@ Deed = Callable[[BlockingChannel], int]
 
 
 @contextmanager
-def doing(deed: Deed, stack: Stack, did: list[int]) -> Iterator[None]:
+def doing(deed: Deed, stack: Stack, did: list[int]) -> Generator[None]:
     """Let somebody do a deed over and over while the context lasts; what it holds it keeps."""
     stop = threading.Event()
 

@@ -105,8 +105,8 @@ def _plain(schema: Any) -> None:
             known.setdefault("items", {})
         if known.get("format") == "duration":
             del known["format"]
-            said = f"{known.get('description', '')} As people write it, `2 days`, or as ISO 8601, `P2D`."
-            known["description"] = said.lstrip()
+            said = "As people write it, `2 days`, or as ISO 8601, `P2D`."
+            known["description"] = f"{known.get('description', '')} {said}".lstrip()
         if "oneOf" in known and isinstance(known.get("default"), dict):
             del known["default"]
         if known.get("type") == "integer":

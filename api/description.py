@@ -22,6 +22,16 @@ TAGS: Final = {
     "agents": "Who works, how each one is, and how they come and go.",
     "dead letters": "Messages that nobody could accept, and what becomes of them.",
     "events": "The record itself.",
+    "analytics": "What plans were like in a period, and how well their executions went.",
+    "auth": "Sessions: who asks, with a password.",
+    "keys": "Keys for programs, each shown once.",
+    "live": "What happens, while it happens.",
+    "messages": "What other systems say, and who hears of what.",
+    "metrics": "How the system, its agents and executions do.",
+    "probes": "For machines that watch the process.",
+    "queue": "Single tasks without a plan, and how much work waits.",
+    "status": "How everything is, in one answer.",
+    "users": "Who may use the API.",
 }
 DESCRIBED: Final = ("api", "bus", "domain", "projections")
 """The packages whose models are asked and answered."""

@@ -49,6 +49,11 @@ def test_operations_have_names_of_their_own_and_say_what_they_do() -> None:
         assert operation["tags"]
 
 
+def test_every_tag_says_what_is_under_it() -> None:
+    for tag in described()["tags"]:
+        assert not tag["description"].startswith("About "), tag["name"]
+
+
 def test_every_body_and_every_path_has_an_example() -> None:
     with_body = {op["operationId"] for *_, op in operations() if "requestBody" in op}
     assert with_body == set(BODIES)

@@ -15,7 +15,7 @@ from bus.messages import LARGEST, Delivery, Message
 from bus.ports import Clock, Sender
 from bus.senders import on_behalf
 from bus.signing import KEY_ID, SIGNATURE
-from bus.topology import DEAD
+from bus.topology import DEAD, HELD, REPORTS
 from domain.errors import TaskloomError
 
 REASON: Final = "x-taskloom-reason"
@@ -124,7 +124,9 @@ class DeadLetters:
 def _letter(
     delivery: Delivery, error: TaskloomError, queue: str, *, message_id: str, died_at: datetime
 ) -> Message:
-    origin = Origin(exchange=delivery.exchange, key=delivery.key, queue=queue)
+    # What was held was on its way to the recorder, as everything that is reported.
+    exchange = REPORTS if delivery.exchange == HELD else delivery.exchange
+    origin = Origin(exchange=exchange, key=delivery.key, queue=queue)
     said = delivery.properties
     headers: dict[str, FieldValue] = {
         **dead_letter_headers(error.code, str(error), origin, said=said.headers),

@@ -23,6 +23,9 @@ class Heard:
     signer: str = ""
     """The agent whose signature it has, if that was checked."""
 
+    is_held: bool = False
+    """Whether it waits until others have had their say."""
+
     position: int = 0
     """The last event it led to."""
 
@@ -35,6 +38,10 @@ class Heard:
     def refuse(self, refusal: Refused) -> None:
         """Take note that what it says is not accepted."""
         self.report, self.refusal = None, refusal
+
+    def hold(self) -> None:
+        """Take note that what it says is heard another time."""
+        self.report, self.is_held = None, True
 
 
 def hear(delivery: Delivery) -> Heard:

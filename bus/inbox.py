@@ -16,10 +16,12 @@ import structlog
 from bus.dead_letters import DeadLetters, earlier_life
 from bus.failpoints import reach
 from bus.heard import Heard, hear
+from bus.held import Holding, Moving
 from bus.ports import Group, Source
 from bus.recorder import Outcome, Recorder
 from bus.redrives import Acceptance
 from bus.refusals import UnsupportedEncoding
+from bus.shares import Shares
 from bus.suspects import MOST, KillsItsReader, Ledger, fingerprint, portions
 from bus.together import run_together
 from domain.errors import Refused, Unavailable, UnreadableStream
@@ -39,6 +41,8 @@ class _Open:
     answers: Sequence[asyncio.Future[Outcome]]
     suspects: Sequence[str]
     """What was entered in the ledger for it."""
+
+    moving: Moving = ()
 
 
 class Redriven(Protocol):
@@ -85,14 +89,16 @@ class Inbox:
         ledger: Ledger | None = None,
         redriven: Redriven | None = None,
         gate: Gatekeeper | None = None,
+        shares: tuple[Shares, Holding] | None = None,
         group: int = 500,
     ) -> None:
         """Take where reports come from and go to.
 
         Without a ledger, what is delivered again is read one by one. ``redriven`` is told what
         became of letters that were sent again. Without a gate, everybody may say everything, but
-        nobody has agreed on sending it compressed.
+        nobody has agreed on sending it compressed. ``shares`` say who has to wait, and where.
         """
+        self._shares = shares
         self._gate = gate
         self._source = source
         self._recorder = recorder
@@ -110,13 +116,22 @@ class Inbox:
         self.refused = 0
         """How many messages have become dead letters."""
 
+        self.held = 0
+        """How many messages wait elsewhere."""
+
+        self._under_way = 0
+
     async def run(self) -> None:
         """Take, hear and answer until cancelled; what is unanswered then comes again."""
         try:
             await run_together(self._take(), self._answer())
         finally:
             counts = {"accepted": self.accepted, "refused": self.refused, "again": self.again}
-            log.info("inbox.ends", **counts)
+            log.info("inbox.ends", **counts, held=self.held)
+
+    def is_idle(self) -> bool:
+        """Say whether nothing is being heard."""
+        return not self._under_way
 
     async def _take(self) -> None:
         async for group in self._source.groups(self._group):
@@ -158,10 +173,16 @@ class Inbox:
     async def _read(self, group: Group, *, suspects: Sequence[str] = ()) -> None:
         heard = [hear(delivery) for delivery in group.deliveries]
         await self._check(heard)
+        moving: Moving = ()
+        if self._shares is not None:
+            shares, holding = self._shares
+            shares.hold_back(heard)
+            moving = holding.begin([each.delivery for each in heard if each.is_held])
+        self._under_way += 1
         answers = self._recorder.record_all(
             each.report for each in heard if each.report is not None
         )
-        await self._open.put(_Open(group, heard, answers, suspects))
+        await self._open.put(_Open(group, heard, answers, suspects, moving))
 
     async def _check(self, group: Sequence[Heard]) -> None:
         if (gate := self._gate) is not None:
@@ -175,6 +196,7 @@ class Inbox:
         while True:
             opened = await self._open.get()
             await self._settle(opened)
+            self._under_way -= 1
             self._open.task_done()
 
     async def _settle(self, opened: _Open) -> None:
@@ -184,11 +206,15 @@ class Inbox:
             await self._dead_letters.send(refused, queue=self._source.queue)
             if (gate := self._gate) is not None:
                 await _insist_on(lambda: gate.tell(opened.heard))
+        held = [heard.delivery for heard in opened.heard if heard.is_held]
+        if held and self._shares is not None:
+            await self._shares[1].end(opened.moving)
         accepted = _accepted(opened.heard)
         if accepted and (redriven := self._redriven) is not None:
             await _insist_on(lambda: redriven.accepted(accepted))
         self.refused += len(refused)
-        self.accepted += len(opened.heard) - len(refused)
+        self.held += len(held)
+        self.accepted += len(opened.heard) - len(refused) - len(held)
         if opened.suspects and (ledger := self._ledger) is not None:
             await _insist_on(lambda: ledger.clear(opened.suspects))
         reach("inbox.before_ack")

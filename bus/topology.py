@@ -17,6 +17,7 @@ from domain.values import AgentType, Lane, Role
 
 EVENTS = "taskloom.events"
 REPORTS = "taskloom.reports"
+HELD = "taskloom.held"
 WORK = "taskloom.work"
 RETRY = "taskloom.retry"
 SIGNALS = "taskloom.signals"
@@ -77,6 +78,7 @@ class Topology:
 EXCHANGES = (
     Exchange(name=EVENTS, purpose="recorded events, by their type; written by the relay only"),
     Exchange(name=REPORTS, purpose="what agents and other systems say happened, by its type"),
+    Exchange(name=HELD, purpose="reports of agents that say more than their share, by their type"),
     Exchange(
         name=WORK,
         purpose="tasks for agents: `<role>.<type>.<lane>`; requests to one: `agent.#`",
@@ -131,6 +133,13 @@ def topology(
                 name=REPORTS,
                 purpose="reports on their way to the recorder",
                 source=REPORTS,
+                keys=("#",),
+                arguments=_quorum(dead_letters_to=DEAD, limit=_NO_LIMIT),
+            ),
+            Queue(
+                name=HELD,
+                purpose="reports that wait until others have had their say",
+                source=HELD,
                 keys=("#",),
                 arguments=_quorum(dead_letters_to=DEAD, limit=_NO_LIMIT),
             ),

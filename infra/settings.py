@@ -84,6 +84,13 @@ class Broker(_Part):
     signatures: Literal["off", "verify", "require"] = "off"
     """``verify`` refuses reports of agents with a wrong signature, ``require`` those with none."""
 
+    report_rate: PositiveInt = 1_000
+    """Reports of one agent a second; what it says beyond waits while others have something to
+    say."""
+
+    report_burst: PositiveInt = 5_000
+    """Reports that one agent may say at once, beyond that rate."""
+
     signing_secret: SecretStr | None = None
     """What the keys of agents are made from; 32 characters or more. Another one voids them all."""
 

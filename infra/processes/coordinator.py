@@ -26,6 +26,7 @@ from bus.farewells import Farewells
 from bus.follower import Follower
 from bus.gate import Gate
 from bus.health import HealthKeeper
+from bus.held import HeldReports, Holding
 from bus.holders import HoldersCheck
 from bus.inbox import Inbox
 from bus.leases import LeaseKeeper
@@ -39,11 +40,12 @@ from bus.recorder import Recorder
 from bus.redriver import Redriver
 from bus.relay import Relay
 from bus.replanning import Replanner
+from bus.shares import Shares
 from bus.signatures import Signatures
 from bus.subscriber_queues import QueueCarrier
 from bus.timekeeper import Timekeeper
 from bus.together import end_if_told, run_together
-from bus.topology import DEAD, REPORTS, declare, declare_work, topology
+from bus.topology import DEAD, HELD, REPORTS, declare, declare_work, topology
 from bus.webhooks import WebhookCarrier
 from domain.errors import Unavailable
 from domain.policies import Event
@@ -100,6 +102,7 @@ async def run(settings: Settings) -> None:
             broker=broker,
             publisher=publisher,
             letters=await stack.enter_async_context(Publisher(publishing)),
+            holding=await stack.enter_async_context(Publisher(publishing)),
             subscribers=QueueCarrier(
                 publishing, await stack.enter_async_context(Publisher(publishing))
             ),
@@ -125,6 +128,9 @@ class _Ready:
     publisher: Publisher
     letters: Publisher
     """Sends letters again: the relay must not wait behind thousands of them."""
+
+    holding: Publisher
+    """Moves what is held: it must not wait behind what the relay publishes."""
 
     subscribers: QueueCarrier
     depths: BrokerDepths
@@ -206,8 +212,25 @@ async def _coordinate(ready: _Ready) -> None:
             requires_user=settings.amqp.senders == "require",
             signatures=_signatures(settings, pool),
         )
+        shares = Shares(
+            SystemClock(), rate=settings.amqp.report_rate, burst=settings.amqp.report_burst
+        )
         inbox = Inbox(
             Consumer(consuming, REPORTS, prefetch=PREFETCH, declare=broker.everything, rank=_now()),
+            recorder,
+            DeadLetters(ready.publisher, SystemClock()),
+            ledger=SuspectTable(pool),
+            redriven=redrives,
+            gate=gate,
+            shares=(shares, Holding(ready.holding)),
+        )
+        held = Inbox(
+            HeldReports(
+                Consumer(consuming, HELD, prefetch=200, declare=broker.everything, rank=_now()),
+                SystemClock(),
+                rate=shares.rate,
+                is_idle=inbox.is_idle,
+            ),
             recorder,
             DeadLetters(ready.publisher, SystemClock()),
             ledger=SuspectTable(pool),
@@ -268,6 +291,7 @@ async def _coordinate(ready: _Ready) -> None:
         loops: Sequence[Loop] = (
             recorder,
             inbox,
+            held,
             dead,
             redriver,
             delivering,

@@ -43,13 +43,14 @@ def having(queue: Queue, **arguments: str | int) -> Queue:
 
 
 REPORTS, DEAD = BY_NAME["taskloom.reports"], BY_NAME["taskloom.dead"]
+HELD = BY_NAME["taskloom.held"]
 RETRY = BY_NAME["taskloom.retry.4s"]
 WORK = BY_NAME["taskloom.work.execution.cad.normal"]
 
 
 def test_the_topology_passes_its_own_check() -> None:
     check(WHOLE)
-    assert len(BY_NAME) == len(WHOLE.queues) == 1 + 1 + 9 + 4 * 6 + 4 * 6
+    assert len(BY_NAME) == len(WHOLE.queues) == 1 + 1 + 1 + 9 + 4 * 6 + 4 * 6
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_the_readme_shows_every_exchange_and_queue_with_its_purpose() -> None:
     rows = [f"| `{exchange.name}` | {exchange.purpose} |" for exchange in WHOLE.exchanges]
     rows += [
         f"| `{queue.name}` | `{'`, `'.join(queue.keys)}` of `{queue.source}` | {queue.purpose} |"
-        for queue in (REPORTS, DEAD, *(q for q in WHOLE.queues if q.holds_back))
+        for queue in (REPORTS, HELD, DEAD, *(q for q in WHOLE.queues if q.holds_back))
     ]
     text = README.read_text(encoding="utf-8")
     shown = re.findall(r"^\| `taskloom\..*\|$", text, re.MULTILINE)

@@ -10,9 +10,11 @@ import orjson
 from bus.consuming import Consumer
 from bus.dead_letters import REASON, DeadLetters
 from bus.gate import Gate
+from bus.held import Holding
 from bus.inbox import Inbox
 from bus.messages import Delivery, Message, Outcome
 from bus.properties import Properties
+from bus.shares import Shares
 from bus.signatures import Signatures
 from bus.together import end
 from bus.topology import REPORTS
@@ -56,7 +58,10 @@ class Letters:
         return ["confirmed" for _ in messages]
 
     def send(self, message: Message) -> asyncio.Future[Outcome]:
-        raise NotImplementedError
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer.set_result("confirmed")
+        self.sent.append(message)
+        return answer
 
     @property
     def reasons(self) -> list[str]:
@@ -72,6 +77,10 @@ class World:
     clock: SteppedClock = field(default_factory=SteppedClock)
     requires_user: bool = False
     signatures: Signatures | None = None
+    shares: Shares | None = None
+    holding: Letters = field(default_factory=Letters)
+    """Takes what is held, where somebody has a share."""
+
     accepted: int = 0
     """How many reports were recorded, or need not be."""
 
@@ -88,7 +97,8 @@ class World:
                 signatures=self.signatures,
             )
             letters = DeadLetters(cast("Any", self.letters), self.clock)
-            inbox = Inbox(cast("Consumer", arrived), recorder, letters, gate=gate)
+            shares = self.shares and (self.shares, Holding(cast("Any", self.holding)))
+            inbox = Inbox(cast("Consumer", arrived), recorder, letters, gate=gate, shares=shares)
             running = asyncio.create_task(inbox.run())
             waiting = asyncio.create_task(arrived.acked.wait())
             await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=60)

@@ -20,19 +20,21 @@ TAGS: Final = {
     "plans": "Goals, and the graphs that planners make of them.",
     "executions": "Plans that are carried out: how far they are, and how to steer them.",
     "agents": "Who works, how each one is, and how they come and go.",
+    "messages": "What other systems say, and who hears of what.",
+    "queue": "Single tasks without a plan, and how much work waits.",
+    "live": "What happens, while it happens.",
     "dead letters": "Messages that nobody could accept, and what becomes of them.",
     "events": "The record itself.",
+    "status": "How everything is, in one answer.",
+    "metrics": "How the system, its agents and executions do.",
     "analytics": "What plans were like in a period, and how well their executions went.",
     "auth": "Sessions: who asks, with a password.",
     "keys": "Keys for programs, each shown once.",
-    "live": "What happens, while it happens.",
-    "messages": "What other systems say, and who hears of what.",
-    "metrics": "How the system, its agents and executions do.",
-    "probes": "For machines that watch the process.",
-    "queue": "Single tasks without a plan, and how much work waits.",
-    "status": "How everything is, in one answer.",
     "users": "Who may use the API.",
+    "probes": "For machines that watch the process.",
 }
+"""What is under which heading, in the order in which a newcomer needs it."""
+
 DESCRIBED: Final = ("api", "bus", "domain", "projections")
 """The packages whose models are asked and answered."""
 
@@ -95,7 +97,9 @@ def _described(app: FastAPI) -> dict[str, Any]:
         if is_deprecated(route) and path in schema["paths"]:
             schema["paths"][path][method.lower()]["deprecated"] = True
     schema["tags"] = [
-        {"name": tag, "description": TAGS.get(tag, f"About {tag}.")} for tag in sorted(used)
+        {"name": tag, "description": TAGS.get(tag, f"About {tag}.")}
+        for tag in (*TAGS, *sorted(used - TAGS.keys()))
+        if tag in used
     ]
     describe_fields(components["schemas"], DESCRIBED)
     _plain(schema)

@@ -11,7 +11,7 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from bus.lost import LOST, telling_loss
 from bus.owed import Depth
-from bus.topology import REPORTS, RETRY, WORK, work_key
+from bus.topology import HELD, REPORTS, RETRY, WORK, work_key
 from domain.errors import Unavailable
 from domain.leases import WorkKind
 
@@ -41,8 +41,8 @@ class BrokerDepths:
         self._connection = connection
 
     async def reports(self) -> int:
-        """Return how many reports wait to be recorded."""
-        return (await self._of(REPORTS)).ready
+        """Return how many reports wait to be recorded, those that are held among them."""
+        return (await self._of(REPORTS)).ready + (await self._of(HELD)).ready
 
     async def work(self, kind: WorkKind) -> Depth:
         """Return what the queue of a kind of work holds."""

@@ -111,7 +111,7 @@ def _plain(schema: Any) -> None:
 
     A duration may be written as people do, and a tuple is an array of known length. What a choice
     of objects is when it is left out stands in its description. Bounds of integers are integers: as
-    floats the largest would be more than what they bound.
+    floats the largest would be more than what they bound. Names that have a pattern all have it.
     """
     if isinstance(schema, dict):
         known = cast("dict[str, Any]", schema)
@@ -123,6 +123,8 @@ def _plain(schema: Any) -> None:
             known["description"] = f"{known.get('description', '')} {said}".lstrip()
         if "oneOf" in known and isinstance(known.get("default"), dict):
             del known["default"]
+        if "patternProperties" in known:
+            known.setdefault("additionalProperties", False)
         if known.get("type") == "integer":
             for bound in _BOUNDS & known.keys():
                 known[bound] = int(known[bound])

@@ -72,6 +72,12 @@ def test_bounds_of_integers_are_integers() -> None:
     assert "e+" not in said  # such a float is more than what it bounds
 
 
+def test_names_that_have_a_pattern_all_have_it() -> None:
+    limits = described()["components"]["schemas"]["RunOptions"]["properties"]["limits"]
+    assert limits["patternProperties"]
+    assert limits["additionalProperties"] is False
+
+
 def test_a_parameter_is_left_out_and_never_null() -> None:
     for method, path, operation in operations():
         for parameter in operation.get("parameters", ()):

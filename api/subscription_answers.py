@@ -19,7 +19,7 @@ Pattern = Annotated[
 ]
 """A topic, where `*` stands for one word and `#` for any number of them."""
 
-Url = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"^[!-~]+$")]
 
 
 class Publication(Asked):

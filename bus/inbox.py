@@ -127,7 +127,7 @@ class Inbox:
             await run_together(self._take(), self._answer())
         finally:
             counts = {"accepted": self.accepted, "refused": self.refused, "again": self.again}
-            log.info("inbox.ends", **counts, held=self.held)
+            log.info("inbox.ends", queue=self._source.queue, **counts, held=self.held)
 
     def is_idle(self) -> bool:
         """Say whether nothing is being heard."""

@@ -162,3 +162,29 @@ def _counts(words: str) -> tuple[int, int, int]:
     counts = [[int(one[1]) if one else -1 for one in line] for line in found]
     accepted, refused, again = map(sum, zip(*counts, strict=True))
     return accepted, refused, again
+
+
+def _ask(dsn: str, question: str) -> Iterable[Any]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(question).fetchall()  # type: ignore[arg-type] # of this file only
+
+
+def _good(dsn: str) -> int:
+    question = (
+        "select count(distinct originator_id) from events where originator_id like 'agent:good%'"
+    )
+    return int(next(iter(_ask(dsn, question)))[0])
+
+
+def _innocents(dsn: str) -> int:
+    question = "select count(*) from dead_letters where message_id like 'hello-good%'"
+    return int(next(iter(_ask(dsn, question)))[0])
+
+
+def _reasons(dsn: str) -> Counter[str]:
+    rows = _ask(dsn, "select reason, sum(deaths) from dead_letters group by reason")
+    return Counter({reason: int(number) for reason, number in rows})
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

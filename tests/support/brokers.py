@@ -181,7 +181,7 @@ def call(management_url: str, method: str, path: str, body: bytes | None = None)
             "Content-Type": "application/json",
         },
     )
-    with urllib.request.urlopen(question, timeout=20) as answer:
+    with urllib.request.urlopen(question, timeout=60) as answer:
         text: bytes = answer.read()
         return text
 

@@ -1,5 +1,6 @@
 """A type whose agents fail at everything is left alone for a while, and comes back by itself."""
 
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -60,7 +61,8 @@ def test_work_for_agents_that_fail_at_everything_waits_until_they_are_well(
         first = stack.submit(tasks(6))
         stack.until(lambda: state(stack) == "open", "the breaker is open")
         (degraded,) = stack.ask("/status")["degraded"]
-        assert degraded["why"].endswith("the last: the licence server is away")
+        # What an agent says of its failure may tell of somebody: it is in the record alone.
+        assert re.search(r"the last: t\d of exec_\S+, transient$", degraded["why"])
         assert "FLAKY (execution): new work is held back" in stack.taskloom("doctor")
         stack.until(
             lambda: stack.ask("/agents/flaky_1")["health"]["status"] == "unhealthy",

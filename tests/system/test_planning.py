@@ -70,7 +70,7 @@ async def test_the_domains_plan_at_the_same_time(
 
 @pytest.mark.parametrize(
     "gather",
-    [{"rule": "quorum", "answers": 4}, {"rule": "deadline", "seconds": 2}],
+    [{"rule": "quorum", "answers": 4}, {"rule": "deadline", "seconds": 8}],
     ids=lambda gather: gather["rule"],
 )
 async def test_a_dead_planner_is_gone_without_and_its_late_answer_is_kept(

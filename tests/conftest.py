@@ -1,6 +1,6 @@
 """The servers of the tests, and the promise that nothing is left out silently."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ import structlog
 
 from infra.migrations import upgrade
 from tests.support.brokers import can_start_node
+from tests.support.browser import can_browse
 from tests.support.databases import Copies, fresh_database, private_cluster
 from tests.support.ground import Ground, requires_real
 from tests.support.services import Servers
@@ -36,25 +37,33 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"PostgreSQL: {servers.postgres_choice.description}",
         f"RabbitMQ: {servers.rabbitmq_choice.description}",
     ]
-    if not (servers.rabbitmq_choice.is_real and can_start_node()):
-        lines.append("NOT RUN without RabbitMQ: tests marked 'real' or 'node', listed at the end")
+    for mark, need in _missing(servers).items():
+        lines.append(f"NOT RUN without {need}: tests marked {mark!r}, listed at the end")
     return lines
 
 
-def _lacks(item: pytest.Item, servers: Servers) -> bool:
-    lacks_rabbitmq = item.get_closest_marker("real") and not servers.rabbitmq_choice.is_real
-    lacks_programs = item.get_closest_marker("node") and not can_start_node()
-    return bool(lacks_rabbitmq or lacks_programs)
+def _missing(servers: Servers) -> Mapping[str, str]:
+    """Return what tests of a mark need and this machine has not, with the way to have it."""
+    needs = {
+        "real": (
+            servers.rabbitmq_choice.is_real,
+            "RabbitMQ (start one on 127.0.0.1:5672, start Docker, install rabbitmq-server, or set"
+            " TASKLOOM_TEST_AMQP_URL)",
+        ),
+        "node": (can_start_node(), "the programs of RabbitMQ (install rabbitmq-server)"),
+        "browser": (can_browse(), "a browser (install chromium)"),
+    }
+    return {mark: need for mark, (is_there, need) in needs.items() if not is_there}
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = [item for item in items if _lacks(item, config.stash[_SERVERS])]
+    missing = _missing(config.stash[_SERVERS])
+    left_out = [item for item in items if any(map(item.get_closest_marker, missing))]
     if left_out and requires_real():
         raise pytest.UsageError(
-            f"TASKLOOM_TEST_REQUIRE=real, but {len(left_out)} tests need RabbitMQ itself: start one"
-            " on 127.0.0.1:5672, start Docker, install rabbitmq-server or set"
-            " TASKLOOM_TEST_AMQP_URL"
+            f"TASKLOOM_TEST_REQUIRE=real, but {len(left_out)} tests need what is missing here: "
+            + "; ".join(missing.values())
         )
     if left_out:
         items[:] = [item for item in items if item not in left_out]
@@ -85,13 +94,13 @@ def pytest_terminal_summary(
     left_out = config.stash.get(_LEFT_OUT, None)
     if not left_out:
         return
-    terminalreporter.section("NOT RUN: these need RabbitMQ itself", sep="!", red=True, bold=True)
+    needs = "; ".join(_missing(config.stash[_SERVERS]).values())
+    terminalreporter.section("NOT RUN", sep="!", red=True, bold=True)
     for nodeid in left_out:
         terminalreporter.write_line(nodeid, red=True)
     terminalreporter.write_line(
-        f"{len(left_out)} tests were NOT RUN. Install rabbitmq-server; for most of them, a Docker"
-        " daemon or TASKLOOM_TEST_AMQP_URL is enough. TASKLOOM_TEST_REQUIRE=real makes this a"
-        " failure.",
+        f"{len(left_out)} tests were NOT RUN without {needs}. TASKLOOM_TEST_REQUIRE=real makes this"
+        " a failure.",
         red=True,
         bold=True,
     )

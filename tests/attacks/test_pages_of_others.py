@@ -21,7 +21,7 @@ from tests.attacks.conftest import Villain
 from tests.support.browser import Browser
 from tests.support.listening import serving
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 _PAGE: Final = """<!doctype html><title>Kittens</title>
 <iframe name="sink"></iframe>

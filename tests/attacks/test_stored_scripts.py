@@ -22,7 +22,7 @@ from tests.attacks.conftest import Villain
 from tests.support.browser import Browser
 from tests.support.listening import serving
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 API: Final = "/api/v1"
 _EMBEDDED: Final = """<!doctype html><title>Ours</title><div id="inline"></div>

@@ -1,7 +1,6 @@
 """The broker of a test run, and virtual hosts on it."""
 
 import os
-import subprocess
 import urllib.error
 import urllib.request
 import uuid
@@ -10,20 +9,18 @@ from base64 import b64encode
 from collections.abc import Generator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import pika
 import pika.exceptions
-import pytest
 
 from infra.services.rabbitmq import PrivateRabbitMQ, rabbitmq_program
+from tests.support.debian import install, may_install
 from tests.support.ground import (
     Choice,
     Ground,
     docker_answers,
     listens,
-    requires_real,
     without_password,
 )
 
@@ -96,28 +93,17 @@ def _rabbitmq_node(ground: Ground) -> RabbitMQ:
 
 def can_start_node() -> bool:
     """Say whether RabbitMQ's programs are on this machine, or may be put there."""
-    may_install = requires_real() and os.geteuid() == 0 and Path("/etc/debian_version").exists()
-    return rabbitmq_program() is not None or may_install
+    return rabbitmq_program() is not None or may_install()
 
 
 def start_node(ground: Ground) -> PrivateRabbitMQ:
     """Start a RabbitMQ that nobody else uses, after installing it if it has to be."""
     if rabbitmq_program() is None:
-        _install_rabbitmq()
+        install("rabbitmq-server")
     node = PrivateRabbitMQ(ground.folder())
     ground.run(node.start())
     ground.at_end(lambda: ground.run(node.stop()))
     return node
-
-
-def _install_rabbitmq() -> None:
-    # RUNLEVEL: the package would start a node of its own, which nobody here asked for.
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for words in ("update", "install -y --no-install-recommends rabbitmq-server"):
-        command = ["apt-get", *words.split()]
-        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True)
-        if done.returncode:
-            pytest.fail(f"{' '.join(command)} failed:\n{done.stderr.decode()}", pytrace=False)
 
 
 def _embedded_broker(ground: Ground) -> RabbitMQ:

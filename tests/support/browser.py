@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.support.debian import install, may_install
+
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE: Final = 90.0
 """Seconds until a browser is given up: a busy machine starts one in ten."""
@@ -30,8 +32,21 @@ _SWITCHES: Final = (
 )
 
 
-def browser_program() -> str | None:
-    """Return the browser of this machine."""
+def can_browse() -> bool:
+    """Say whether there is a browser on this machine, or one may be put there."""
+    return _found() is not None or may_install()
+
+
+def browser_program() -> str:
+    """Return the browser of this machine, after installing it if it has to be."""
+    if (found := _found()) is None:
+        install("chromium")
+        found = _found()
+    assert found is not None, "chromium is installed, and not on PATH"
+    return found
+
+
+def _found() -> str | None:
     return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
 
 

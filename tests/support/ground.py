@@ -67,7 +67,7 @@ class Choice(Generic[T]):
 
 
 def requires_real() -> bool:
-    """Say whether this run must fail rather than leave out what needs RabbitMQ itself."""
+    """Say whether this run must fail rather than leave anything out."""
     return os.environ.get("TASKLOOM_TEST_REQUIRE") == "real"
 
 

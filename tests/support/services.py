@@ -6,7 +6,7 @@
 3. servers that listen on 127.0.0.1:5432 and 127.0.0.1:5672 and let us in
 4. containers, when a Docker daemon answers
 5. RabbitMQ as a private server, of the machine's own programs; where a real one is required
-   (``TASKLOOM_TEST_REQUIRE=real``), root on Debian installs it with apt-get
+   (``TASKLOOM_TEST_REQUIRE=real``), root on Debian installs it with apt-get, as a browser
 6. the embedded broker
 
 Choosing is quick and happens for every run; starting happens when the first test asks.

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from api import breakers
 from api.access import OPEN, permissions_of, routes_of, undeclared
 from tests.api.conftest import System, app_alone
-from tests.api.test_identity import add_user, bearer, log_in
+from tests.api.people import add_user, bearer, log_in
 from tests.api.test_plans import GOAL, GRAPH
 
 NAMES = re.compile(r"{(plan_id|execution_id)[}:]")

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from tests.api.conftest import System
-from tests.api.test_identity import add_user, bearer, log_in
+from tests.api.people import add_user, bearer, log_in
 from tests.api.test_registration import register
 
 WISH: dict[str, Any] = {"agent_id": "erp", "topics": ["deploy.#"]}

@@ -13,7 +13,7 @@ import pytest
 
 from api.app import create_app
 from tests.api.conftest import System, running
-from tests.api.test_identity import PASSWORD, add_user
+from tests.api.people import PASSWORD, add_user
 from tests.support.listening import serving
 from tests.support.schema_questions import ENDLESS, NOBODY, ask, by_key, by_password
 

@@ -13,7 +13,7 @@ from api.examples import BODIES, PATHS
 from bus.envelope import encode_recorded
 from infra.cli.formats import exports
 from tests.api.conftest import System, app_alone
-from tests.api.test_identity import LOGIN
+from tests.api.people import LOGIN
 from tests.api.test_plans import GOAL
 from tests.support.recording import a_life
 

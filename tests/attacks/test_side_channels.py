@@ -14,8 +14,8 @@ from api.app import create_app
 from api.identity.passwords import Passwords
 from tests.api.conftest import System, known_by
 from tests.api.living import a_run
+from tests.api.people import add_user, log_in, refresh, status
 from tests.api.test_every_answer import by_header, client
-from tests.api.test_identity import add_user, log_in, refresh, status
 from tests.support.listening import serving
 
 EVE = {"X-Who": "user/eve"}

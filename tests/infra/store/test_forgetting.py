@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 import psycopg
@@ -13,12 +12,10 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from bus.dead_letter_keeper import DeadLetter
-from domain.deciders import EVENTS
-from domain.goals import Goal, Options
-from domain.personal import EACH, personal_paths, put_back, take_out
+from domain.goals import Options
+from domain.personal import personal_paths
 from domain.plan import (
     GoalSubmitted,
-    Plan,
     PlanCancelled,
     PlanCancelRequested,
     PlanCreated,
@@ -26,8 +23,6 @@ from domain.plan import (
 )
 from domain.policies import Event
 from domain.recorded import Recorded
-from domain.run import Run
-from domain.steering import RunCancelRequested
 from infra.audit.database import DatabaseSource
 from infra.audit.verifying import verify
 from infra.cli.formats.exports import write
@@ -36,54 +31,24 @@ from infra.migrations import upgrade
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.forgetting import NobodyKnown, StillAtWork, forget
 from infra.store.kek import Kek
-from infra.store.keyring import WrongKek
-from infra.store.mapping import CorruptEvent
 from infra.store.sealing import root_of
 from infra.store.store import PostgresStore
 from projections.catalog import VIEWS
 from projections.postgres import PostgresViews
 from projections.rebuild import verify as fold_again
 from projections.runner import Runner
+from tests.support.canaries import ADA, BOB, a_goal, a_past, canary, logged
 from tests.support.databases import fresh_database, private_cluster
 from tests.support.ground import Ground
-from tests.support.histories import a_history
 from tests.support.recorders import recording
-from tests.support.recording import hello, recorded, said
+from tests.support.recording import hello, said
 from tests.support.scenario import NOW
 from tests.support.sealed import sealer
-from tests.support.unsung import PLAN as UNSUNG
-from tests.support.unsung import unsung
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
 
 KEK = Kek(bytes(range(32)))
-ADA, BOB = "users/ada", "users/bob"
-
-
-def canary(owner: str) -> str:
-    return f"canary-of-{owner.partition('/')[2]}-sings"
-
-
-def sing(event: Event, owner: str) -> Event:
-    """Say something personal wherever an event has a place for it."""
-    value = event.model_dump(mode="json")
-    for path in personal_paths(type(event)):
-        _sing(value, path, canary(owner))
-    return type(event).model_validate(value)
-
-
-def _sing(holder: Any, path: tuple[str, ...], song: str) -> None:
-    step, rest = path[0], path[1:]
-    names = list(holder) if isinstance(holder, dict) else range(len(holder))
-    for name in names if step == EACH else [step]:
-        if isinstance(holder, dict) and name not in holder:
-            continue
-        if rest and holder[name]:
-            _sing(holder[name], rest, song)
-        elif not rest:
-            said = holder[name]
-            holder[name] = {**said, "song": song} if isinstance(said, dict) else song
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,27 +79,6 @@ def database(house: House) -> Iterator[str]:
     with fresh_database(house.dsn) as dsn:
         upgrade(dsn)
         yield dsn
-
-
-def a_past() -> tuple[list[Recorded[Event]], dict[str, str]]:
-    """Return a history whose plans have ended, sung all through, and to whom each plan belongs."""
-    history = a_history(3, plans=4, size=8, turns=250)
-    for stream, state in list(history.states.items()):
-        if isinstance(state, Plan) and not state.is_over:
-            history.say(PlanCancelRequested(plan_id=stream, reason="enough"))
-    for stream, state in list(history.states.items()):
-        if isinstance(state, Run) and state.status in ("running", "paused"):
-            history.say(RunCancelRequested(run_id=stream, reason="enough"))
-    plans = [stream for stream, state in history.states.items() if isinstance(state, Plan)]
-    owners = {plan: (ADA, BOB)[number % 2] for number, plan in enumerate(plans)}
-    past = []
-    for event in history.events:
-        owner = owners.get(root_of(event))
-        if owner is not None:
-            event = replace(event, event=sing(event.event, owner), actor=owner)
-        past.append(replace(event, position=0))
-    past += [replace(one, event=sing(one.event, ADA)) for one in unsung(ADA)]
-    return past, owners | {UNSUNG: ADA}
 
 
 def files_with(folder: Path, word: bytes) -> list[str]:
@@ -254,18 +198,9 @@ async def everything(store: PostgresStore) -> list[Recorded[Event]]:
     return [event async for event in events_of(store.log())]
 
 
-def logged(dsn: str, word: bytes) -> bool:
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute(
-            "select exists (select from events where position(%s in state) > 0)", [word]
-        ).fetchone()
-    return row == (True,)
-
-
 @pytest.fixture
 def goal() -> Recorded[Event]:
-    event = PlanCreated(plan_id="plan_7", goal=Goal(title="Secret"), options=Options())
-    return replace(recorded("plan_7", 1, event), actor=ADA)
+    return a_goal()
 
 
 async def test_whose_plan_is_carried_out_is_not_forgotten(
@@ -279,63 +214,6 @@ async def test_whose_plan_is_carried_out_is_not_forgotten(
         with pytest.raises(StillAtWork, match="plan_7 has not ended"):
             await forget(ADA, actor="users/operator", store=store, pool=pool)
         assert (await store.load("plan_7"))[0].goal.title == "Secret"
-
-
-async def test_what_is_personal_is_read_with_the_key_alone(
-    database: str, goal: Recorded[Event]
-) -> None:
-    async with PostgresStore(database, kek=KEK) as store:
-        await store.append([goal])
-    assert not logged(database, b"Secret")
-    async with PostgresStore(database, kek=KEK) as store:
-        assert (await store.read("plan_7"))[0].event == goal.event
-    async with PostgresStore(database) as stranger:
-        assert (await stranger.load("plan_7"))[0].goal.title == "[forgotten]"
-    async with PostgresStore(database, kek=Kek(bytes(32))) as other:
-        with pytest.raises(WrongKek, match="TASKLOOM_KEYS__KEK_FILE"):
-            await other.read("plan_7")
-
-
-async def test_every_way_to_read_the_log_has_what_is_personal(
-    database: str, goal: Recorded[Event]
-) -> None:
-    async with PostgresStore(database, kek=KEK) as writer:
-        await writer.append([goal])
-    async with PostgresStore(database, kek=KEK) as store:
-        ways = {
-            "read": await store.read("plan_7"),
-            "read_all": await store.read_all(after=0, limit=9),
-            "read_at": await store.read_at([1]),
-            "read_stream": await store.read_stream("plan_7", after=0, limit=9),
-            "read_types": await store.read_types(["plan.created"], after=0, up_to=9),
-        }
-    told = {way: [one.event for one in read] for way, read in ways.items()}
-    assert told == {way: [goal.event] for way in ways}
-
-
-@pytest.mark.parametrize("number", ["1", "12", "plan", "replan-1"])
-def test_every_run_of_a_plan_belongs_to_whom_the_plan_belongs(
-    goal: Recorded[Event], number: str
-) -> None:
-    assert root_of(replace(goal, stream=f"exec_01a2-85bd-{number}")) == "plan_01a2-85bd"
-
-
-async def test_what_was_encrypted_for_one_event_is_not_read_in_another(
-    database: str, goal: Recorded[Event]
-) -> None:
-    moved = replace(
-        goal, stream="plan_8", event=goal.event.model_copy(update={"plan_id": "plan_8"})
-    )
-    async with PostgresStore(database, kek=KEK) as store:
-        await store.append([goal, moved])
-        with psycopg.connect(database, autocommit=True) as connection:
-            connection.execute("alter table events disable trigger user")
-            connection.execute(
-                "update events e set state = o.state from events o"
-                " where e.originator_id = 'plan_8' and o.originator_id = 'plan_7'"
-            )
-        with pytest.raises(CorruptEvent, match="not encrypted for this place"):
-            await store.read("plan_8")
 
 
 async def test_who_comes_back_has_another_key(database: str, goal: Recorded[Event]) -> None:
@@ -394,36 +272,3 @@ async def test_every_process_forgets_within_seconds(database: str, goal: Recorde
         async with asyncio.timeout(20):
             while "Secret" in repr(await writer.read_all(after=0, limit=9)):  # noqa: ASYNC110 # it hears of it
                 await asyncio.sleep(0.05)
-
-
-def test_what_is_taken_out_can_be_put_back() -> None:
-    for one in a_past()[0]:
-        whole = orjson.loads(one.event.model_dump_json())
-        event = orjson.loads(one.event.model_dump_json())
-        taken = take_out(type(one.event), event)
-        assert "canary" not in orjson.dumps(event).decode()
-        EVENTS[one.type].model_validate_json(orjson.dumps(event))
-        put_back(event, taken)
-        assert event == whole
-
-
-def test_a_canary_sings_in_every_personal_field_there_is() -> None:
-    """Who adds such a field adds it to the past that these tests forget."""
-    unheard = {(name, path) for name, model in EVENTS.items() for path in personal_paths(model)}
-    for one in a_past()[0]:
-        event = orjson.loads(one.event.model_dump_json())
-        places = [
-            tuple(place.split("/"))
-            for place, value in take_out(type(one.event), event).items()
-            if canary(ADA) in str(value)
-        ]
-        unheard -= {
-            (name, path)
-            for name, path in unheard
-            if name == one.type and any(_leads_to(path, place) for place in places)
-        }
-    assert unheard == set()
-
-
-def _leads_to(path: tuple[str, ...], place: tuple[str, ...]) -> bool:
-    return all(step in (EACH, name) for step, name in zip(path, place, strict=False))

@@ -19,9 +19,10 @@ from api.tags import IfMatch
 from bus.recorder import Outcome
 from domain.errors import PlanNotReady, StreamMovedOn, UnknownPlan, UnknownRun
 from domain.identity import Caller
-from domain.plan import Plan, execution_of
+from domain.plan import Plan
 from domain.recorded import derived_id
 from domain.revisions import PlanReplanning, PlanReplanRequested
+from domain.runs_of_plans import execution_of
 from domain.steering import RunReplanRequested
 from domain.values import AgentType, TaskId, Text, Value
 from projections.revisions import RevisionRow, step_of

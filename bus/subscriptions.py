@@ -1,6 +1,5 @@
 """Subscriptions: who wants to hear of what, how it is brought to them, and how far they are."""
 
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from domain.agent import AgentRegistered, AgentStatus
 from domain.messages import MessagePublished
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.runs_of_plans import plan_behind
 
 Delivery = Literal["queue", "webhook", "websocket"]
 State = Literal["active", "disabled"]
@@ -28,8 +28,6 @@ DISABLED: Final = "subscription.disabled"
 """The topic of the message that tells of a subscription that was given up."""
 
 QUEUE: Final = "taskloom.subscriber"
-
-_RUN: Final = re.compile(r"exec_(.+?)-(?:plan|replan-\d+|\d+)", re.ASCII)
 
 OwnerOf = Callable[[str], Awaitable[str | None]]
 """Tells who owns a plan."""
@@ -152,12 +150,6 @@ def facts_of(recorded: Recorded[Event], agent_type: str | None) -> Mapping[str, 
     if isinstance(event, AgentRegistered | AgentStatus):
         facts["agent_id"] = event.agent_id
     return facts
-
-
-def plan_behind(run_id: str) -> str | None:
-    """Return the plan that a run belongs to, as its id tells."""
-    found = _RUN.fullmatch(run_id)
-    return f"plan_{found[1]}" if found else None
 
 
 async def may_hear(

@@ -30,6 +30,7 @@ from domain.run_events import (
     RunStarted,
 )
 from domain.run_options import RunOptions
+from domain.runs_of_plans import execution_of
 from domain.scheduling.schedules import Schedule
 from domain.steering import RunResumed
 from domain.tasks import Task
@@ -210,11 +211,6 @@ class Plan:
         return self.status in ("completed", "failed", "cancelled", "rejected")
 
 
-def planning_run_of(plan_id: str) -> str:
-    """Return the id of the run that plans a plan."""
-    return f"exec_{plan_id.removeprefix('plan_')}-plan"
-
-
 def next_run_of(plan: Plan) -> str:
     """Return the id of the plan's next execution.
 
@@ -224,11 +220,6 @@ def next_run_of(plan: Plan) -> str:
     if not plan.tasks or plan.status in ("running", "cancelled", "proposed", "rejected"):
         raise PlanNotReady(plan.id, plan.status)
     return execution_of(plan.id, len(plan.runs) + 1)
-
-
-def execution_of(plan_id: str, number: int) -> str:
-    """Return the id of a plan's execution number 1, 2, 3 …."""
-    return f"exec_{plan_id.removeprefix('plan_')}-{number}"
 
 
 def evolve(plan: Plan | None, event: PlanEvent) -> Plan:

@@ -22,7 +22,6 @@ from domain.plan import (
     PlanReady,
     PlanReport,
     PlanStarted,
-    planning_run_of,
     run_options,
 )
 from domain.reviews import NotUnderReview, PlanApproved, PlanRejected, PlanReviewed
@@ -41,6 +40,7 @@ from domain.run_events import (
     RunFailed,
     RunStarted,
 )
+from domain.runs_of_plans import planning_run_of, replanning_run_of
 from domain.scheduling.schedules import Schedule, fits, schedule_of
 from domain.steering import RunResumed
 from domain.tasks import Task
@@ -141,7 +141,7 @@ def _replanning(plan: Plan, report: PlanReplanRequested | ReplanRequested) -> Pl
     return PlanReplanning(
         plan_id=plan.id,
         run_id=of_run.run_id if of_run else None,
-        planning_run=f"exec_{plan.id.removeprefix('plan_')}-replan-{plan.replans + 1}",
+        planning_run=replanning_run_of(plan.id, plan.replans + 1),
         goal=plan.goal,
         options=plan.options,
         priority=plan.goal.priority,

@@ -23,8 +23,6 @@ from domain.plan import (
     PlanningGivenUp,
     PlanReady,
     PlanReport,
-    execution_of,
-    planning_run_of,
 )
 from domain.recorded import Recorded, Report, derived_id
 from domain.reviews import PlanApproved
@@ -44,6 +42,7 @@ from domain.run_events import (
     RunRequested,
     RunStarted,
 )
+from domain.runs_of_plans import execution_of, planning_run_of
 from domain.scheduling.schedules import Schedule
 from domain.sender import SenderEvent, SenderReport
 from domain.steering import RunCancelRequested, RunResumed

@@ -18,12 +18,12 @@ from domain.plan import (
     PlanReady,
     PlanStarted,
     PlanStatus,
-    planning_run_of,
 )
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.reviews import PlanApproved, PlanRejected
 from domain.revisions import PlanUpdated
+from domain.runs_of_plans import planning_run_of
 from domain.scheduling.critical_path import critical_path
 from domain.values import JsonObject, Priority
 from projections.table import Connection

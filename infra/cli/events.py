@@ -93,7 +93,7 @@ async def _of(opened: "Record", stream: str) -> "Sequence[Recorded[Event]]":
     """
     from domain.deciders import PLAN, decider_of
     from domain.errors import NotFound
-    from domain.plan import planning_run_of
+    from domain.runs_of_plans import planning_run_of
 
     events = list(await opened.store.read(stream))
     if not events:

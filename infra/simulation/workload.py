@@ -12,11 +12,12 @@ from bus.recorder import Outcome, Recorder
 from bus.topology import REPORTS
 from domain.errors import CannotSteer, Refused, Unavailable, UnknownCheckpoint
 from domain.goals import Goal, Options
-from domain.plan import GoalSubmitted, PlanCancelRequested, execution_of
+from domain.plan import GoalSubmitted, PlanCancelRequested
 from domain.policies import AnyReport
 from domain.recorded import Report
 from domain.run_events import RunRequested
 from domain.run_options import FailureStrategy, RunOptions
+from domain.runs_of_plans import execution_of
 from domain.steering import (
     RunCancelRequested,
     RunPauseRequested,

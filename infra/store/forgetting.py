@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import Conflict, NotFound
 from domain.personal import FORGOTTEN
+from domain.runs_of_plans import plan_behind
 from infra.store.store import PostgresStore
 from projections.catalog import VIEWS
 from projections.positions import prepare
@@ -155,7 +156,10 @@ async def _streams_of(connection: Connection, roots: Sequence[str]) -> list[str]
     """Return the plans with all of their runs."""
     runs = [f"exec\\_{root.removeprefix('plan_')}-%" for root in roots if root.startswith("plan_")]
     cursor = await connection.execute(_STREAMS, {"roots": list(roots), "runs": runs})
-    return [str(stream) for (stream,) in await cursor.fetchall()]
+    streams = [str(stream) for (stream,) in await cursor.fetchall()]
+    # A run of plan_a-b begins like one of plan_a.
+    whole = frozenset(roots)
+    return [each for each in streams if each in whole or plan_behind(each) in whole]
 
 
 async def _busy(store: PostgresStore, streams: Sequence[str]) -> list[str]:

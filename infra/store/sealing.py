@@ -13,14 +13,12 @@ from typing import Any, cast
 import orjson
 from eventsourcing.persistence import StoredEvent
 
-from bus.subscriptions import plan_behind
 from domain.personal import personal_paths, put_back, take_out
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.runs_of_plans import plan_behind
 from infra.store.keyring import DataKey, Keyring
 from infra.store.mapping import from_stored, to_stored
-
-_PLAN, _RUN = "plan_", "exec_"
 
 
 def seal(
@@ -70,12 +68,9 @@ def root_of(recorded: Recorded[Event]) -> str:
     What is no plan's and no run's, such as a day's audit, tells of whoever did it.
     """
     stream = recorded.stream
-    if stream.startswith(_RUN):
-        plan = stream.removeprefix(_RUN).rpartition("-")[
-            0
-        ]  # of a run without a plan, it is its own
-        return plan_behind(stream) or (f"{_PLAN}{plan}" if plan else stream)
-    return stream if stream.startswith(_PLAN) else f"by {recorded.actor}"
+    if stream.startswith(("plan_", "exec_")):
+        return plan_behind(stream) or stream
+    return f"by {recorded.actor}"
 
 
 def _sealed(stored: StoredEvent, model: type[Any], key: DataKey | None) -> StoredEvent:

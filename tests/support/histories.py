@@ -14,7 +14,7 @@ from domain.deciders import decider_of, stream_of
 from domain.errors import CannotSteer, UnknownCheckpoint
 from domain.findings import Conflict, Origin
 from domain.goals import Goal, Options
-from domain.plan import GoalSubmitted, GraphProposed, PlanCancelRequested, planning_run_of
+from domain.plan import GoalSubmitted, GraphProposed, PlanCancelRequested
 from domain.policies import AnyReport, Event, reports_after
 from domain.recorded import Recorded, Report, derived_id
 from domain.run import Run
@@ -29,6 +29,7 @@ from domain.run_events import (
     TaskTimedOut,
 )
 from domain.run_options import RunOptions
+from domain.runs_of_plans import planning_run_of
 from domain.steering import (
     RunCancelRequested,
     RunPauseRequested,

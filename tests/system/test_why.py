@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.plan import execution_of
+from domain.runs_of_plans import execution_of
 from tests.system.processes import Stack, running
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]

@@ -40,8 +40,9 @@ from projections.runner import Runner
 from tests.support.canaries import ADA, BOB, a_goal, a_past, canary, logged
 from tests.support.databases import fresh_database, private_cluster
 from tests.support.ground import Ground
+from tests.support.making import after, requested, task
 from tests.support.recorders import recording
-from tests.support.recording import hello, said
+from tests.support.recording import hello, recorded, said
 from tests.support.scenario import NOW
 from tests.support.sealed import sealer
 from tests.support.waiting import until
@@ -214,6 +215,25 @@ async def test_whose_plan_is_carried_out_is_not_forgotten(
         with pytest.raises(StillAtWork, match="plan_7 has not ended"):
             await forget(ADA, actor="users/operator", store=store, pool=pool)
         assert (await store.load("plan_7"))[0].goal.title == "Secret"
+
+
+async def test_what_others_do_is_not_hers_because_its_name_begins_like_hers(
+    database: str, goal: Recorded[Event]
+) -> None:
+    over = replace(goal, version=2, event=PlanCancelled(plan_id="plan_7", reason="no", runs=()))
+    run = requested(task("a"), run_id="exec_7-b-1", plan_id="plan_7-b")
+    his = [
+        replace(recorded(run.run_id, version, event), actor=BOB)
+        for version, event in enumerate(after(run), start=1)
+    ]
+    async with (
+        PostgresStore(database, kek=KEK) as store,
+        AsyncConnectionPool(database, kwargs={"autocommit": True}, open=False) as pool,
+    ):
+        await store.append([goal, over, *his])
+        done = await forget(ADA, actor="users/operator", store=store, pool=pool)
+        assert done.streams == 1
+        assert [one.event for one in await store.read(run.run_id)] == [*after(run)]
 
 
 async def test_who_comes_back_has_another_key(database: str, goal: Recorded[Event]) -> None:

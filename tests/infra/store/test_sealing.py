@@ -7,6 +7,7 @@ import pytest
 
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.runs_of_plans import execution_of, planning_run_of, replanning_run_of
 from infra.store.kek import Kek
 from infra.store.keyring import WrongKek
 from infra.store.mapping import CorruptEvent
@@ -15,6 +16,7 @@ from infra.store.store import PostgresStore
 from tests.support.canaries import a_goal, logged
 
 KEK = Kek(bytes(range(32)))
+PLAN = "plan_01a2-85bd"
 
 
 @pytest.fixture
@@ -54,11 +56,24 @@ async def test_every_way_to_read_the_log_has_what_is_personal(
     assert told == {way: [goal.event] for way in ways}
 
 
-@pytest.mark.parametrize("number", ["1", "12", "plan", "replan-1"])
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        execution_of(PLAN, 1),
+        execution_of(PLAN, 12),
+        planning_run_of(PLAN),
+        replanning_run_of(PLAN, 1),
+    ],
+)
 def test_every_run_of_a_plan_belongs_to_whom_the_plan_belongs(
-    goal: Recorded[Event], number: str
+    goal: Recorded[Event], run_id: str
 ) -> None:
-    assert root_of(replace(goal, stream=f"exec_01a2-85bd-{number}")) == "plan_01a2-85bd"
+    assert root_of(replace(goal, stream=run_id)) == PLAN
+
+
+def test_a_run_without_a_plan_belongs_to_nobody_elses(goal: Recorded[Event]) -> None:
+    run_id = "exec_01a2f4c4-85bd-7c3a-9d2e-123456789012"
+    assert root_of(replace(goal, stream=run_id)) == run_id
 
 
 async def test_what_was_encrypted_for_one_event_is_not_read_in_another(

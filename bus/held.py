@@ -13,9 +13,11 @@ from pamqp.common import FieldValue
 
 from bus.connect import reconnect_interval
 from bus.dead_letters import REDRIVE, carried
+from bus.heard import Heard
 from bus.messages import Delivery, Message, Outcome
 from bus.ports import Clock, Group, Sender, Source
 from bus.senders import on_behalf
+from bus.shares import Shares
 from bus.topology import HELD
 
 AT_ONCE: Final = 50
@@ -25,25 +27,30 @@ _LOOK_AGAIN: Final = 0.02
 
 
 class Holding:
-    """Moves reports to where they are held."""
+    """Moves what is beyond a share to where it is held."""
 
-    def __init__(self, sender: Sender, *, pause: Callable[[], float] = reconnect_interval) -> None:
+    def __init__(
+        self, shares: Shares, sender: Sender, *, pause: Callable[[], float] = reconnect_interval
+    ) -> None:
+        self._shares = shares
         self._sender = sender
         self._pause = pause
 
-    def begin(self, deliveries: Sequence[Delivery]) -> "Moving":
+    def begin(self, group: Sequence[Heard]) -> "Moving":
         """Begin to move some: the broker works at it while what else was said is recorded."""
-        messages = [_message(delivery) for delivery in deliveries]
+        self._shares.hold_back(group)
+        messages = [_message(heard.delivery) for heard in group if heard.is_held]
         return [(message, self._sender.send(message)) for message in messages]
 
     async def end(self, moving: "Moving") -> None:
         """Return when the broker has taken charge of every one."""
         while moving:
             outcomes = await asyncio.gather(*(outcome for _, outcome in moving))
-            owed: list[Message] = []
-            for (message, _), outcome in zip(moving, outcomes, strict=True):
-                if outcome != "confirmed":
-                    owed.append(message)
+            owed = [
+                message
+                for (message, _), outcome in zip(moving, outcomes, strict=True)
+                if outcome != "confirmed"
+            ]
             if owed:
                 await asyncio.sleep(self._pause())
             moving = [(message, self._sender.send(message)) for message in owed]

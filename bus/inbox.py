@@ -21,7 +21,6 @@ from bus.ports import Group, Source
 from bus.recorder import Outcome, Recorder
 from bus.redrives import Acceptance
 from bus.refusals import UnsupportedEncoding
-from bus.shares import Shares
 from bus.suspects import MOST, KillsItsReader, Ledger, fingerprint, portions
 from bus.together import run_together
 from domain.errors import Refused, Unavailable, UnreadableStream
@@ -89,16 +88,16 @@ class Inbox:
         ledger: Ledger | None = None,
         redriven: Redriven | None = None,
         gate: Gatekeeper | None = None,
-        shares: tuple[Shares, Holding] | None = None,
+        holding: Holding | None = None,
         group: int = 500,
     ) -> None:
         """Take where reports come from and go to.
 
         Without a ledger, what is delivered again is read one by one. ``redriven`` is told what
         became of letters that were sent again. Without a gate, everybody may say everything, but
-        nobody has agreed on sending it compressed. ``shares`` say who has to wait, and where.
+        nobody has agreed on sending it compressed. Without ``holding``, nobody has to wait.
         """
-        self._shares = shares
+        self._holding = holding
         self._gate = gate
         self._source = source
         self._recorder = recorder
@@ -173,11 +172,7 @@ class Inbox:
     async def _read(self, group: Group, *, suspects: Sequence[str] = ()) -> None:
         heard = [hear(delivery) for delivery in group.deliveries]
         await self._check(heard)
-        moving: Moving = ()
-        if self._shares is not None:
-            shares, holding = self._shares
-            shares.hold_back(heard)
-            moving = holding.begin([each.delivery for each in heard if each.is_held])
+        moving = () if self._holding is None else self._holding.begin(heard)
         self._under_way += 1
         answers = self._recorder.record_all(
             each.report for each in heard if each.report is not None
@@ -206,15 +201,15 @@ class Inbox:
             await self._dead_letters.send(refused, queue=self._source.queue)
             if (gate := self._gate) is not None:
                 await _insist_on(lambda: gate.tell(opened.heard))
-        held = [heard.delivery for heard in opened.heard if heard.is_held]
-        if held and self._shares is not None:
-            await self._shares[1].end(opened.moving)
+        if self._holding is not None:
+            await self._holding.end(opened.moving)
         accepted = _accepted(opened.heard)
         if accepted and (redriven := self._redriven) is not None:
             await _insist_on(lambda: redriven.accepted(accepted))
         self.refused += len(refused)
-        self.held += len(held)
-        self.accepted += len(opened.heard) - len(refused) - len(held)
+        held = len(opened.moving)
+        self.held += held
+        self.accepted += len(opened.heard) - len(refused) - held
         if opened.suspects and (ledger := self._ledger) is not None:
             await _insist_on(lambda: ledger.clear(opened.suspects))
         reach("inbox.before_ack")

@@ -6,6 +6,7 @@ they say is held (``held.py``), and is heard when the others have had their say.
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -24,15 +25,13 @@ _SAID_AGAIN: Final = 60.0
 """Seconds after which it is logged once more that somebody says too much."""
 
 
+@dataclass(slots=True)
 class _Bucket:
     """What one agent may still say."""
 
-    __slots__ = ("at", "logged_at", "tokens")
-
-    def __init__(self, tokens: float, at: float) -> None:
-        self.tokens = tokens
-        self.at = at
-        self.logged_at = float("-inf")
+    tokens: float
+    at: float
+    logged_at: float = float("-inf")
 
 
 class Shares:

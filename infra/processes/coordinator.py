@@ -222,7 +222,7 @@ async def _coordinate(ready: _Ready) -> None:
             ledger=SuspectTable(pool),
             redriven=redrives,
             gate=gate,
-            shares=(shares, Holding(ready.holding)),
+            holding=Holding(shares, ready.holding),
         )
         held = Inbox(
             HeldReports(

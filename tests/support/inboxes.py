@@ -97,8 +97,8 @@ class World:
                 signatures=self.signatures,
             )
             letters = DeadLetters(cast("Any", self.letters), self.clock)
-            shares = self.shares and (self.shares, Holding(cast("Any", self.holding)))
-            inbox = Inbox(cast("Consumer", arrived), recorder, letters, gate=gate, shares=shares)
+            holding = self.shares and Holding(self.shares, cast("Any", self.holding))
+            inbox = Inbox(cast("Consumer", arrived), recorder, letters, gate=gate, holding=holding)
             running = asyncio.create_task(inbox.run())
             waiting = asyncio.create_task(arrived.acked.wait())
             await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=60)

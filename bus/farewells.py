@@ -3,17 +3,16 @@
 The first ``agent.stop`` is a signal like any other order, and can be missed.
 """
 
-import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final
 
 import structlog
 
+from bus.looking import look_again
 from bus.orders import AgentStop, encode_order
-from bus.ports import Clock, Sender
+from bus.ports import Clock, Sender, Streams
 from bus.signals import Heartbeat
 from domain.agent import Agent, AgentDeregistered, agent_stream
-from domain.errors import Unavailable
 from domain.policies import Event
 from domain.recorded import Recorded, derived_id
 
@@ -23,18 +22,6 @@ PAUSE: Final = 2.0
 """Seconds between two looks: who was told the first time has them to say goodbye."""
 
 _REMEMBERED: Final = 20_000
-
-
-class Streams(Protocol):
-    """What is recorded of one stream."""
-
-    async def load(self, stream: str) -> tuple[Any, int]:
-        """Return its state, or None, and its version.
-
-        Raises:
-            Unavailable: The database does not answer.
-        """
-        ...
 
 
 class Farewells:
@@ -65,12 +52,7 @@ class Farewells:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(PAUSE)
-            try:
-                await self.look()
-            except Unavailable as error:
-                log.warning("farewells.wait", why=str(error))
+        await look_again(self.look, every=PAUSE, who="farewells")
 
     async def look(self) -> None:
         """Look once; the record is asked about each start of an agent once.

@@ -7,13 +7,13 @@ speaks for agents of that type only, and whoever has offended too often is not h
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
 from bus.envelope import agent_actor
 from bus.heard import Heard
-from bus.ports import Clock
+from bus.ports import Clock, Streams
 from bus.recorder import Recorder
 from bus.refusals import (
     BadSignature,
@@ -61,18 +61,6 @@ _REFUSALS: Final = (
 )
 _REMEMBERED: Final = 10_000
 _UNKNOWN: Final = "unknown"
-
-
-class Streams(Protocol):
-    """What is recorded of one stream."""
-
-    async def load(self, stream: str) -> tuple[Any, int]:
-        """Return its state, or None, and its version.
-
-        Raises:
-            Unavailable: The database does not answer.
-        """
-        ...
 
 
 class Gate:

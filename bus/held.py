@@ -46,7 +46,7 @@ class Holding:
         """Return when the broker has taken charge of every one."""
         while moving:
             outcomes = await asyncio.gather(*(outcome for _, outcome in moving))
-            owed = [
+            owed: list[Message] = [
                 message
                 for (message, _), outcome in zip(moving, outcomes, strict=True)
                 if outcome != "confirmed"

@@ -4,7 +4,6 @@ An order that was missed is given again here: to let go of an attempt that is ov
 external effect whose claim is recorded.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,10 +11,10 @@ from typing import Final, Literal, Protocol
 
 import structlog
 
+from bus.looking import look_again
 from bus.orders import TaskGrant, TaskStop, encode_order
 from bus.ports import Clock, Sender
 from bus.signals import Heartbeat, HeldTask
-from domain.errors import Unavailable
 from domain.leases import Attempt
 from domain.recorded import derived_id
 
@@ -71,12 +70,7 @@ class HoldersCheck:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(PAUSE)
-            try:
-                await self.look()
-            except Unavailable as error:
-                log.warning("holders.wait", why=str(error))
+        await look_again(self.look, every=PAUSE, who="holders")
 
     async def look(self) -> None:
         """Look once."""

@@ -172,7 +172,7 @@ class Inbox:
     async def _read(self, group: Group, *, suspects: Sequence[str] = ()) -> None:
         heard = [hear(delivery) for delivery in group.deliveries]
         await self._check(heard)
-        moving = () if self._holding is None else self._holding.begin(heard)
+        moving: Moving = () if self._holding is None else self._holding.begin(heard)
         self._under_way += 1
         answers = self._recorder.record_all(
             each.report for each in heard if each.report is not None

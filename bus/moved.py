@@ -5,7 +5,6 @@ agent again. So what has not begun after a moment, and does not wait in its queu
 once more: to whoever is next.
 """
 
-import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,9 +12,9 @@ from typing import Final, Protocol
 
 import structlog
 
+from bus.looking import look_again
 from bus.ports import Clock
 from bus.relay import Relay
-from domain.errors import Unavailable
 from domain.leases import ANYBODY, Sightings, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -94,12 +93,7 @@ class MovedWork:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(_PACE)
-            try:
-                await self.look()
-            except Unavailable as error:
-                log.warning("moved.waits", why=str(error))
+        await look_again(self.look, every=_PACE, who="moved")
 
     async def look(self) -> None:
         """Look once after what should have begun by now."""

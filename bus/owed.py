@@ -5,7 +5,6 @@ although work that was put into it has not begun, or it holds fewer messages tha
 work. Whatever was due before that moment is then sent again, except what agents name.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,9 +14,9 @@ from typing import Final, Protocol
 import structlog
 
 from bus.breakers import DETOUR
+from bus.looking import look_again
 from bus.ports import Clock
 from bus.relay import Relay
-from domain.errors import Unavailable
 from domain.leases import Attempt, Sightings, WorkKind, is_owed
 from domain.policies import Event
 from domain.recorded import Recorded
@@ -186,12 +185,7 @@ class OwedWork:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(PACE)
-            try:
-                await self.look()
-            except Unavailable as error:
-                log.warning("owed.waits", why=str(error))
+        await look_again(self.look, every=PACE, who="owed")
 
     async def look(self) -> None:
         """Look once, and send again what is owed.

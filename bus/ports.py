@@ -44,7 +44,19 @@ Append: TypeAlias = Callable[[Sequence[Recorded[Event]]], Awaitable[Sequence[int
 """Appends events, as ``Store.append`` does."""
 
 
-class Store(Protocol):
+class Streams(Protocol):
+    """What is recorded of each stream."""
+
+    async def load(self, stream: str) -> tuple[Any, int]:
+        """Return the state of a stream and its version: (None, 0) when there is no such stream.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        ...
+
+
+class Store(Streams, Protocol):
     """Keeps the log, stream by stream.
 
     Every method raises ``Unavailable`` when the database does not answer.
@@ -60,10 +72,6 @@ class Store(Protocol):
 
     def turn(self) -> AbstractAsyncContextManager[Append]:
         """Keep all others from appending, and give what appends meanwhile."""
-        ...
-
-    async def load(self, stream: str) -> tuple[Any, int]:
-        """Return the state of a stream and its version: (None, 0) when there is no such stream."""
         ...
 
     async def read(self, stream: str, *, after: int = 0) -> Sequence[Recorded[Event]]:

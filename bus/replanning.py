@@ -5,17 +5,17 @@ And it looks for work that nobody takes because no agent of its type is left: th
 are asked to plan around it.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
 import structlog
 
+from bus.looking import look_again
 from bus.ports import Clock
 from bus.recorder import Recorder
 from bus.telling import saying, tell
-from domain.errors import Refused, Unavailable
+from domain.errors import Refused
 from domain.policies import AnyReport, Event
 from domain.recorded import Recorded, Report, derived_id
 from domain.replanning import Available, replanning_tasks
@@ -109,12 +109,7 @@ class Replanner:
     async def run(self) -> None:
         """Look again and again until cancelled."""
         self._asked.clear()
-        while True:
-            await asyncio.sleep(_PACE)
-            try:
-                await self.look()
-            except Unavailable as error:
-                log.warning("replanner.waits", why=str(error))
+        await look_again(self.look, every=_PACE, who="replanner")
 
     async def look(self) -> None:
         """Ask once for plans around the agents that are missed; a run and type are asked once."""

@@ -97,7 +97,7 @@ class World:
                 signatures=self.signatures,
             )
             letters = DeadLetters(cast("Any", self.letters), self.clock)
-            holding = self.shares and Holding(self.shares, cast("Any", self.holding))
+            holding = Holding(self.shares, cast("Any", self.holding)) if self.shares else None
             inbox = Inbox(cast("Consumer", arrived), recorder, letters, gate=gate, holding=holding)
             running = asyncio.create_task(inbox.run())
             waiting = asyncio.create_task(arrived.acked.wait())

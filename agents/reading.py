@@ -10,7 +10,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from agents.agent import CannotBeDone, Work
 from domain.values import JsonObject
-from domain.wrong import first_wrong
+from domain.wrong import in_a_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -54,9 +54,7 @@ def shaped(source: object, shape: type[T], *, where: str) -> T:
     try:
         return cast(T, _adapter(cast(Hashable, shape)).validate_python(source))
     except ValidationError as error:
-        place, why = first_wrong(error)
-        field = ".".join(map(str, place))
-        raise CannotBeDone(f"{where} cannot be used: {field or 'it'}: {why}") from error
+        raise CannotBeDone(f"{where} cannot be used: {in_a_line(error)}") from error
 
 
 def number(

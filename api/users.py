@@ -62,22 +62,10 @@ class UsersAnswer(Value):
     total: int
 
 
-class CannotLockOutOneself(Conflict):
-    """Somebody wanted to take their own rights away; nobody might be left who has them."""
+class OwnAccount(Conflict):
+    """Somebody wanted to do to their own account what is for others to do, or done elsewhere."""
 
     code = "own-account"
-
-    def __init__(self) -> None:
-        super().__init__("nobody takes away their own role or account; ask another admin")
-
-
-class OwnPassword(Conflict):
-    """Somebody wanted another password for themselves without showing the one they have."""
-
-    code = "own-account"
-
-    def __init__(self) -> None:
-        super().__init__("your own password is changed by POST /api/v1/auth/password")
 
 
 @router.get("")
@@ -138,9 +126,9 @@ async def change_user(
     is_weaker = changed.role != user.role or changed.is_active != user.is_active
     if user_id == caller.subject:
         if is_weaker:
-            raise CannotLockOutOneself
+            raise OwnAccount("nobody takes away their own role or account; ask another admin")
         if asked.password is not None:
-            raise OwnPassword
+            raise OwnAccount("your own password is changed by POST /api/v1/auth/password")
     identity = ports.identity
     hashed = None
     if asked.password is not None:

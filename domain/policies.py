@@ -49,7 +49,7 @@ from domain.steering import RunCancelRequested, RunResumed
 from domain.tasks import Task
 from domain.teams import planning_tasks
 from domain.values import JsonObject, Text
-from domain.wrong import first_wrong
+from domain.wrong import in_a_line
 
 Event: TypeAlias = (
     PlanEvent | RunEvent | AgentEvent | BreakerEvent | SenderEvent | AuditEvent | MessagePublished
@@ -159,9 +159,7 @@ def _revised(plan_id: str, run_id: str, result: JsonObject) -> GraphRevised | Re
             notes=_TEXTS.validate_python(result.get("notes") or ()),
         )
     except ValidationError as error:
-        place, why = first_wrong(error)
-        where = ".".join(map(str, place))
-        reason = f"the revision is not a list of tasks: {where}: {why}"
+        reason = f"the revision is not a list of tasks: {in_a_line(error)}"
         return ReplanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason[:4_000])
 
 
@@ -174,9 +172,7 @@ def _proposed(plan_id: str, run_id: str, result: JsonObject) -> GraphProposed | 
         what = "things that are missing"
         missing = _TEXTS.validate_python(result.get("missing") or ())
     except ValidationError as error:
-        place, why = first_wrong(error)
-        where = ".".join(map(str, place))
-        reason = f"the synthesis is not a list of {what}: {where}: {why}"
+        reason = f"the synthesis is not a list of {what}: {in_a_line(error)}"
         return PlanningGivenUp(plan_id=plan_id, run_id=run_id, reason=reason[:4_000])
     return GraphProposed(
         plan_id=plan_id,

@@ -16,7 +16,7 @@ from domain.goals import Goal, Options
 from domain.tasks import Task, Timeouts
 from domain.usage import Budget, Spending, left_of, share_of
 from domain.values import AgentType, JsonObject, Name, RunKind, Value
-from domain.wrong import first_wrong
+from domain.wrong import in_a_line
 
 PLANNER: AgentType = "META_PLANNER"
 DECOMPOSE, PLAN, SYNTHESIZE = "decompose", "plan", "synthesize"
@@ -105,9 +105,8 @@ def grow_planning(task_id: str, result: JsonObject, tasks: Mapping[str, Task]) -
     try:
         sub_goals = _SUB_GOALS.validate_python(result.get("sub_goals"))
     except ValidationError as error:
-        raise MalformedResult(
-            f"the decomposition has no list of sub-goals: {_first(error)}"
-        ) from error
+        why = in_a_line(error, whole="sub_goals")
+        raise MalformedResult(f"the decomposition has no list of sub-goals: {why}") from error
     domains = [sub_goal.domain for sub_goal in sub_goals]
     if not domains or len(set(domains)) < len(domains):
         raise MalformedResult(
@@ -170,8 +169,3 @@ TEAMS: Mapping[RunKind, Team] = {
     "execution": Team(),
     "replanning": Team(answer=REVISE),
 }
-
-
-def _first(error: ValidationError) -> str:
-    where, why = first_wrong(error)
-    return f"{'.'.join(map(str, where)) or 'sub_goals'}: {why}"

@@ -15,3 +15,12 @@ def first_wrong(error: ValidationError) -> tuple[Sequence[int | str], str]:
         return (), f"{count} things are wrong with it"
     first = error.errors(include_url=False, include_input=False)[0]
     return first["loc"], first["msg"]
+
+
+def in_a_line(error: ValidationError, *, whole: str = "it") -> str:
+    """Return where a value is wrong first, and how: ``tasks.3.id: …``.
+
+    ``whole`` names all of it.
+    """
+    where, why = first_wrong(error)
+    return f"{'.'.join(map(str, where)) or whole}: {why}"

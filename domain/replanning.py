@@ -69,7 +69,7 @@ def replanning_tasks(asked: PlanReplanning, available: Available) -> tuple[Task,
 
 
 def _written(task: Task) -> JsonObject:
-    """Return a task without what goes without saying: graphs of thousands fit into one message."""
+    """Return a task without what goes without saying: a thousand of them fit into one message."""
     return cast(JsonObject, task.model_dump(mode="json", exclude_defaults=True))
 
 

@@ -324,6 +324,10 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     """The least level that is logged."""
 
+    development: bool = False
+    """Whether secrets that everybody knows will do beyond this machine, because nothing is to be
+    protected."""
+
     chaos: bool = False
     """Whether processes may be made to fail on purpose; never where the work is real."""
 

@@ -43,17 +43,15 @@ def agent(
     from agents.kit.application import Options, run
     from agents.kit.loading import load
     from agents.llm.planning import assisted
-    from infra.logging import configure
     from infra.processes import address
-    from infra.processes.failing import arm
+    from infra.processes.beginning import begin
     from infra.processes.models import panel_of
     from infra.processes.parts import required
     from infra.processes.running import run_to_its_end
     from infra.settings import Settings
 
     settings = Settings()
-    configure(settings.log_level)
-    arm(settings, process="agent")
+    begin(settings, process="agent")
     options = Options(
         concurrency=concurrency or settings.agents.concurrency,
         heartbeat=settings.agents.heartbeat,

@@ -35,10 +35,16 @@ def grant() -> None:
     from infra.cli.target import database
     from infra.postgres import SERVICES
     from infra.postgres import grant as give
+    from infra.processes.known_secrets import refuse_known_passwords
     from infra.settings import Settings
 
-    found = {role: os.environ.get(f"TASKLOOM_DB_PASSWORD_{role.upper()}") for role in SERVICES}
+    variables = {role: f"TASKLOOM_DB_PASSWORD_{role.upper()}" for role in SERVICES}
+    found = {role: os.environ.get(variable) for role, variable in variables.items()}
     passwords = {role: password for role, password in found.items() if password}
+    refuse_known_passwords(
+        {variables[role]: password for role, password in passwords.items()},
+        is_development=Settings().development,
+    )
 
     async def work() -> None:
         async with database(Settings()) as dsn:

@@ -21,13 +21,11 @@ def serve(
     """Run one process of the system until it is told to end."""
     from importlib import import_module
 
-    from infra.logging import configure
-    from infra.processes.failing import arm
+    from infra.processes.beginning import begin
     from infra.processes.running import run_until_told
     from infra.settings import Settings
 
     settings = Settings()
-    configure(settings.log_level)
-    arm(settings, process=part)
+    begin(settings, process=part)
     module = import_module(f"infra.processes.{part}")
     run_until_told(module.run(settings), grace=settings.agents.grace)

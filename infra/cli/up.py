@@ -48,7 +48,7 @@ async def _stay(stack: "LocalStack") -> None:
 
     where = stack.address
     _tell(f"PostgreSQL  {'private: ' if where.is_private_database else ''}{stack.postgres}")
-    # The password of the embedded broker is no secret, and agents of others need the whole URL.
+    # Agents of others need the whole URL of the embedded broker, and nobody else can tell it.
     broker = where.amqp_url if where.is_embedded_broker else _place(where.amqp_url)
     _tell(f"broker      {'embedded: ' if where.is_embedded_broker else ''}{broker}")
     for one in stack.supervisor.status():

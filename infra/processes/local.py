@@ -6,6 +6,7 @@ state folder, and the embedded broker as a process of its own. Each agent is a p
 
 import asyncio
 import os
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from domain.values import Role
 from infra.processes import address
 from infra.processes.address import Address
 from infra.processes.children import Program
+from infra.processes.known_secrets import refuse_known_secrets
 from infra.processes.local_key import local_key
 from infra.processes.nursery import COMMAND, Nursery
 from infra.processes.supervisor import Supervisor
@@ -88,8 +90,10 @@ async def with_stack(
 
     Raises:
         Interrupted: A signal came first.
+        KnownSecret: A secret that everybody knows would protect something.
         ServiceUnavailable: A part does not start.
     """
+    refuse_known_secrets(settings)
     share = share or Share()
     state_dir = settings.state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
@@ -110,7 +114,7 @@ async def with_stack(
             database = tasks.create_task(_database(settings, supervisor, services))
             amqp_url = settings.amqp.url
             if amqp_url is None:
-                amqp_url = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+                amqp_url = f"amqp://taskloom:{secrets.token_urlsafe(18)}@127.0.0.1:{free_port()}/"
                 env["TASKLOOM_AMQP__URL"] = amqp_url
                 await supervisor.start(_serve(BROKER, env))
         dsn, postgres = database.result()

@@ -160,6 +160,7 @@ class PrivateRabbitMQ:
     def _configure(self) -> None:
         """Choose ports, and write down what the node starts with."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)  # passwords are in there, and the cookie that makes one its master
         self._port, self._management_port = free_port(), free_port()
         mapper_port, distribution_port = free_port(), free_port()
         (self.home / "rabbitmq.conf").write_text(

@@ -7,7 +7,9 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
+from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
@@ -253,6 +255,20 @@ async def test_an_agent_in_a_file_of_its_own_joins_the_stack(stack: Shell) -> No
 def test_no_dead_letters_is_said_and_is_an_empty_list(stack: Shell) -> None:
     assert stack.run("dlq", "list").err == "no dead letters\n"
     assert stack.run("dlq", "list", "--json").json == []
+
+
+@pytest.mark.proves("S-19d")
+async def test_the_embedded_broker_of_a_stack_lets_in_who_was_told_its_password(
+    stack: Shell,
+) -> None:
+    file = stack.folder / ".taskloom" / "stack.json"
+    assert S_IMODE(file.stat().st_mode) == 0o600
+    url = json.loads(file.read_text())["amqp_url"]
+    async with await aio_pika.connect(url):
+        pass
+    guest = urlsplit(url)._replace(netloc=f"guest:guest@127.0.0.1:{urlsplit(url).port}")
+    with pytest.raises(aio_pika.exceptions.AMQPError):
+        await aio_pika.connect(guest.geturl())
 
 
 async def test_a_message_that_is_no_report_is_listed_and_shown_with_its_reason(

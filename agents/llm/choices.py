@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 
 from domain.goals import Planner
 
@@ -39,6 +47,12 @@ class Provider(_Part):
     price: Price | None = None
     """What it costs; where it is not set, the published price, if one is known."""
 
+    calls_per_minute: PositiveInt | None = None
+    """Calls that one process may make in a minute; as many as it likes where it is not set."""
+
+    tokens_per_minute: PositiveInt | None = None
+    """Tokens that one process may use in a minute, those of answers included."""
+
     @property
     def is_used(self) -> bool:
         """Whether it can be asked."""
@@ -57,12 +71,24 @@ class OpenAI(Provider):
     model: str = Field(default="gpt-4.1-mini", min_length=1, max_length=200)
     """The model that is asked, unless the role says otherwise."""
 
+    calls_per_minute: PositiveInt | None = 3_500
+    """Calls that one process may make in a minute."""
+
+    tokens_per_minute: PositiveInt | None = 90_000
+    """Tokens that one process may use in a minute, those of answers included."""
+
 
 class Anthropic(Provider):
     """Anthropic itself."""
 
     model: str = Field(default="claude-haiku-4-5", min_length=1, max_length=200)
     """The model that is asked, unless the role says otherwise."""
+
+    calls_per_minute: PositiveInt | None = 50
+    """Calls that one process may make in a minute."""
+
+    tokens_per_minute: PositiveInt | None = 100_000
+    """Tokens that one process may use in a minute, those of answers included."""
 
 
 class Role(_Part):
@@ -109,6 +135,9 @@ class Choices(_Part):
 
     most_calls: int = Field(default=8, ge=1, le=50)
     """Calls that one question may take in all."""
+
+    most_at_once: PositiveInt = 100
+    """Calls that one process may have under way at a time; more wait for their turn."""
 
     most_output: int = Field(default=8_000, ge=256, le=200_000)
     """Tokens that one answer may have."""

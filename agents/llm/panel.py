@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import structlog
@@ -18,8 +18,10 @@ from agents.agent import TryAgain, Work
 from agents.llm.cache import Cache, same
 from agents.llm.choices import Choices, Kind, Provider
 from agents.llm.model import Asked, Model, NoReply, Question, Reply, T
+from agents.llm.pace import Pace
 from agents.llm.prompts import data_block
 from agents.llm.purse import BudgetSpent, Purse, bound
+from agents.llm.seats import Seat
 from domain.errors import TaskloomError
 from domain.usage import CallOutcome, ModelCall
 from domain.values import JsonObject
@@ -29,8 +31,6 @@ log = structlog.get_logger(__name__)
 Make = Callable[[Kind, Provider, str, float], Model]
 """Makes a model of its provider's settings, its name and the seconds a call may take."""
 
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 30.0
 _MOST_COMPLAINTS: Final = 10
 
 
@@ -45,20 +45,6 @@ class NoAnswer(TaskloomError):
         """Whether asking again later would not help."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Seat:
-    """A model, and until when it is left alone."""
-
-    model: Model
-    rests_until: float = 0.0
-    failures: int = 0
-
-    def rest(self, asked_for: float | None) -> None:
-        self.failures += 1
-        own = min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 10), _LONGEST_PAUSE)
-        self.rests_until = time.monotonic() + (own if asked_for is None else asked_for)
-
-
 class Panel:
     """The models that may be asked, in order."""
 
@@ -66,7 +52,9 @@ class Panel:
         """Take the settings; models are made when they are asked for the first time."""
         self._choices = choices
         self._make = make
-        self._seats: dict[tuple[Kind, str], _Seat] = {}
+        self._seats: dict[tuple[Kind, str], Seat] = {}
+        self._paces: dict[Kind, Pace] = {}
+        self._turns = asyncio.Semaphore(choices.most_at_once)
         self._cache = Cache(size=choices.cache_size, folder=choices.cache_dir)
 
     @property
@@ -80,7 +68,7 @@ class Panel:
         Raises:
             NoAnswer: There was none within the time, the calls and the budget that there are.
         """
-        asking = _Asking(question, work, self._choices, self._cache)
+        asking = _Asking(question, work, self._choices, self._cache, self._turns)
         try:
             seats = self._seats_for(question.role)
         except (OSError, ImportError, ValueError) as error:
@@ -101,9 +89,9 @@ class Panel:
         for seat in self._seats.values():
             await seat.model.aclose()
 
-    def _seats_for(self, role_name: str) -> Sequence[_Seat]:
+    def _seats_for(self, role_name: str) -> Sequence[Seat]:
         role = self._choices.role(role_name)
-        seats: list[_Seat] = []
+        seats: list[Seat] = []
         for kind in self._choices.ranked(role):
             provider = self._choices.provider(kind)
             # A model that a role names is one of the provider it names, or of the first one.
@@ -111,7 +99,8 @@ class Panel:
             name = role.model if role.model and is_own else provider.model
             if (kind, name) not in self._seats:
                 model = self._make(kind, provider, name, self._choices.timeout)
-                self._seats[kind, name] = _Seat(model=model)
+                pace = self._paces.setdefault(kind, Pace(provider))  # an account's, not a model's
+                self._seats[kind, name] = Seat(model=model, pace=pace)
             seats.append(self._seats[kind, name])
         return seats
 
@@ -119,11 +108,19 @@ class Panel:
 class _Asking:
     """One question, from the first call to the last."""
 
-    def __init__(self, question: Question[Any], work: Work, choices: Choices, cache: Cache) -> None:
+    def __init__(
+        self,
+        question: Question[Any],
+        work: Work,
+        choices: Choices,
+        cache: Cache,
+        turns: asyncio.Semaphore,
+    ) -> None:
         self._question = question
         self._work = work
         self._choices = choices
         self._cache = cache
+        self._turns = turns
         self._purse = Purse(work.budget, choices, work.charge)
         self._calls = 0
         self._wrong: list[str] = []
@@ -151,7 +148,7 @@ class _Asking:
         self._purse.settle(self._call(model, "cached", cost=0.0, since=None))
         return answer
 
-    async def ask(self, seats: Sequence[_Seat]) -> Any:
+    async def ask(self, seats: Sequence[Seat]) -> Any:
         """Ask one after the other, and again those that may come back.
 
         Raises:
@@ -164,6 +161,11 @@ class _Asking:
                 until = min(seat.rests_until for seat in open_)
                 self._is_lasting = False
                 if until - time.monotonic() > self._choices.patience:
+                    for seat in open_:
+                        left = seat.rests_until - time.monotonic()
+                        self._why.setdefault(
+                            _named(seat.model), f"it is left alone for {left:.0f} s more"
+                        )
                     break
                 await asyncio.sleep(max(0.0, until - time.monotonic()))
             for seat in [seat for seat in open_ if seat.rests_until <= time.monotonic()]:
@@ -178,7 +180,7 @@ class _Asking:
         """Return why models were of no help, to be appended."""
         return "".join(f"; {name}: {why}" for name, why in self._why.items())[:1_500]
 
-    async def _ask_one(self, seat: _Seat) -> Any | None:
+    async def _ask_one(self, seat: Seat) -> Any | None:
         """Ask one model until its answer holds; None where it is of no help."""
         model = seat.model
         self._may_come_back.discard(id(seat))
@@ -189,6 +191,11 @@ class _Asking:
             try:
                 asked = self._with_complaints()
                 asked = replace(asked, most_output=self._purse.allow(model, asked))
+                if pause := seat.pace.pause():
+                    self._why[_named(model)] = f"{seat.pace} are used up"
+                    self._come_back(seat)
+                    seat.wait(pause)
+                    return None
                 reply, since = await self._call_it(model, asked)
             except BudgetSpent as error:
                 self._why[_named(model)] = str(error)
@@ -203,6 +210,7 @@ class _Asking:
                 self._rest(seat, None)
                 return None
             seat.failures, seat.rests_until = 0, 0.0
+            seat.pace.account(reply.input_tokens + reply.output_tokens)
             answer, self._wrong = self._judge(reply.answer)
             outcome: CallOutcome = "malformed" if self._wrong else "answered"
             cost = model.cost(reply.input_tokens, reply.output_tokens)
@@ -221,10 +229,13 @@ class _Asking:
             self._why[_named(model)] = f"its answer cannot be used: {'; '.join(self._wrong)}"[:400]
         return None
 
-    def _rest(self, seat: _Seat, asked_for: float | None) -> None:
+    def _rest(self, seat: Seat, asked_for: float | None) -> None:
+        self._come_back(seat)
+        seat.rest(asked_for)
+
+    def _come_back(self, seat: Seat) -> None:
         self._is_lasting = False
         self._may_come_back.add(id(seat))
-        seat.rest(asked_for)
 
     async def _call_it(self, model: Model, asked: Asked) -> tuple[Reply, float]:
         """Make one call, within its time.
@@ -233,8 +244,8 @@ class _Asking:
             NoReply: There was no answer.
             TryAgain: The provider is left alone.
         """
-        since = time.monotonic()
-        async with self._work.dependency(f"llm {model.provider}"):
+        async with self._turns, self._work.dependency(f"llm {model.provider}"):
+            since = time.monotonic()
             self._calls += 1
             try:
                 async with asyncio.timeout(asked.timeout):

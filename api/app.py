@@ -4,10 +4,9 @@ from copy import copy
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.responses import JSONResponse
 from starlette.datastructures import State
 
 from api import (
@@ -43,6 +42,7 @@ from api.access import Undeclared, undeclared
 from api.bodies import StrictBodies
 from api.deps import Deps
 from api.description import describe, operation_id
+from api.descriptions import show_descriptions
 from api.headers import SaneHeads
 from api.idempotency import Idempotency
 from api.live import routes as live
@@ -54,7 +54,6 @@ from api.rates import RateLimits
 from api.reading import POSITION, VERSION
 from api.requests import REQUEST_ID, NamedRequests
 from api.tags import Tags
-from bus.asyncapi import document
 
 PREFIX = "/api/v1"
 LEAST_COMPRESSED = 1024
@@ -110,7 +109,7 @@ def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
             " reflects; ask with `min_position` to read your own writes."
         ),
         version=version,
-        openapi_url=f"{PREFIX}/openapi.json" if is_shown else None,
+        openapi_url=None,  # descriptions.py serves it
         docs_url=None,
         redoc_url=None,
         responses=PROBLEMS,
@@ -158,13 +157,8 @@ def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
     describe(app)
     if is_shown:
         explain(app, PREFIX)
-        app.add_route(f"{PREFIX}/asyncapi.json", _show_asyncapi, include_in_schema=False)
+        show_descriptions(app, PREFIX)
     return app
-
-
-async def _show_asyncapi(request: Request) -> Response:
-    """Show the description of the bus, beside that of the API."""
-    return JSONResponse(document(request.app.version))
 
 
 def _surround(app: FastAPI, deps: Deps) -> None:

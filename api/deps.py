@@ -9,9 +9,9 @@ from typing import Annotated, Literal, Protocol, cast
 from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
+from api.allowances import Allowances
 from api.identity.ports import Identity
 from api.live.ports import Live
-from api.quotas import Allowances
 from bus.asking import Asks
 from bus.depths import WorkDepths
 from bus.letters import Letters

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from runpy import run_module
 from types import FrameType
 from typing import Any, Self
 
@@ -29,7 +30,8 @@ from infra.services.leash import die_with_parent, name_process
 
 _GOODBYE = 2.0
 
-COMMAND = (sys.executable, "-m", "infra.cli")
+MODULE = "infra.cli"
+COMMAND = (sys.executable, "-m", MODULE)
 """What a command has to begin with to be started here."""
 
 _PRELOADED = (
@@ -250,10 +252,8 @@ def main() -> None:
     arguments = _serve(requests)
     if arguments is None:
         return
-    from infra.cli.main import main as command
-
-    sys.argv = ["taskloom", *arguments]
-    command()
+    sys.argv = [MODULE, *arguments]
+    run_module(MODULE, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from psycopg_pool import AsyncConnectionPool
 
-from api.quotas import Quota, Spent
+from api.allowances import Quota, Spent
 from infra.store.pools import connection_of
 
 _FIRST = (

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from api.quotas import Quota
+from api.allowances import Quota
 from infra.store.allowances import AllowanceTable
 
 HOURLY, DAILY = Quota(most=5, seconds=3_600), Quota(most=9, seconds=86_400)

@@ -6,7 +6,7 @@ on in parts: no other package imports it.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -49,11 +50,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+def _out_of_file(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return settings with one that holds a password, where only the file with it is named."""
+    file = said.get(f"{name}_file")
+    if not file or said.get(name):
+        return said
+    try:
+        return {**said, name: Path(file).read_text().strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}_file cannot be read: {error}") from error
+
+
 class Database(_Part):
     """PostgreSQL, the record."""
 
     dsn: str | None = None
     """Where it listens; empty starts a private one under ``state_dir``."""
+
+    dsn_file: Path | None = None
+    """Where that is written, instead."""
 
     lock_timeout: PositiveFloat = 1.0
     """Seconds a writer waits for another one: a stalled one must not stop the world."""
@@ -70,12 +85,20 @@ class Database(_Part):
     pool_max: PositiveInt = 8
     """Connections of one process."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        return _out_of_file(said, "dsn")
+
 
 class Broker(_Part):
     """RabbitMQ, the carrier."""
 
     url: str | None = None
     """Where it listens; empty starts the embedded broker."""
+
+    url_file: Path | None = None
+    """Where that is written, instead."""
 
     senders: Literal["verify", "require"] = "verify"
     """``verify`` believes a report's ``user_id``, and takes those without one; ``require`` refuses
@@ -96,6 +119,11 @@ class Broker(_Part):
 
     signing_secret_file: Path | None = None
     """Where it is, instead."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        return _out_of_file(said, "url")
 
     @property
     def has_secret(self) -> bool:

@@ -1,10 +1,13 @@
 """``taskloom config``: the settings in force."""
 
+import re
 from typing import Any
 
 import typer
 
 from infra.cli.output import AsJson, print_json
+
+_PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]*)")
 
 app = typer.Typer(help="The settings in force.", no_args_is_help=True)
 
@@ -39,13 +42,14 @@ def flat(values: dict[str, Any], prefix: str = "TASKLOOM_") -> dict[str, Any]:
 
 
 def masked(value: Any) -> Any:
-    """Return a value without the password, where it is a URL with one."""
+    """Return a value without the passwords that it has as a URL, or as PostgreSQL writes them."""
     from urllib.parse import urlsplit
 
-    if not isinstance(value, str) or "://" not in value:
+    if not isinstance(value, str):
         return value
-    address = urlsplit(value)
+    shown = _PASSWORD.sub(r"\1***", value)
+    address = urlsplit(shown if "://" in shown else "")
     if address.password is None:
-        return value
+        return shown
     user, place = address.username or "", address.netloc.rpartition("@")[2]
     return address._replace(netloc=f"{user}:***@{place}").geturl()

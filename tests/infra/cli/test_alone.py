@@ -55,6 +55,41 @@ def test_passwords_are_masked(shell: Shell) -> None:
     assert "quiet" not in shown.out + shown.err
 
 
+@pytest.mark.proves("S-18a")
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "host=db user=me password=hush sslpassword=hush dbname=x",
+        "password = 'hush hush\\'hush' host=db",
+        "postgresql://me@db/x?password=hush&sslpassword=hush",
+    ],
+)
+def test_passwords_are_masked_however_a_database_is_named(shell: Shell, dsn: str) -> None:
+    shown = Shell(folder=shell.folder, env={"TASKLOOM_DB__DSN": dsn}).run("config", "show")
+    assert "TASKLOOM_DB__DSN=" in shown.out
+    assert "password" in shown.out
+    assert "***" in shown.out
+    assert "hush" not in shown.out + shown.err
+
+
+def test_what_has_a_password_may_be_in_a_file(shell: Shell) -> None:
+    (shell.folder / "dsn").write_text("postgresql://me:hush@db/x\n")
+    (shell.folder / "url").write_text("amqp://you:quiet@mq/\n")
+    files = {"TASKLOOM_DB__DSN_FILE": "dsn", "TASKLOOM_AMQP__URL_FILE": "url"}
+    shown = Shell(folder=shell.folder, env=files).run("config", "show")
+    assert "TASKLOOM_DB__DSN=postgresql://me:***@db/x\n" in shown.out
+    assert "TASKLOOM_AMQP__URL=amqp://you:***@mq/\n" in shown.out
+    said = {**files, "TASKLOOM_DB__DSN": "postgresql://db/other"}
+    assert (
+        "DSN=postgresql://db/other\n"
+        in Shell(folder=shell.folder, env=said).run("config", "show").out
+    )
+    missing = Shell(folder=shell.folder, env={"TASKLOOM_DB__DSN_FILE": "nowhere"})
+    ended = missing.run("config", "show")
+    assert ended.code == 2
+    assert "dsn_file cannot be read" in ended.err
+
+
 def test_wrong_usage_is_2(shell: Shell) -> None:
     for words in (("no-such",), ("run",), ("plan", "submit"), ("up", "--only", "nothing")):
         assert shell.run(*words).code == 2, words

@@ -12,7 +12,7 @@ from bus.messages import Message
 from bus.ports import SystemClock
 from bus.recorder import Recorder
 from bus.topology import EVENTS, REPORTS, WORK, Topology, work_key
-from infra.processes import coordinator
+from infra.processes import coordinator, declaring
 from infra.settings import Settings
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.store import PostgresStore
@@ -76,7 +76,7 @@ async def test_one_that_starts_while_its_connection_is_lost_declares_again(
     database: str, vhost_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = 0
-    really = coordinator.declare
+    really = declaring.declare
 
     async def declare(channel: AbstractChannel, queues: Topology) -> None:
         nonlocal calls
@@ -85,7 +85,7 @@ async def test_one_that_starts_while_its_connection_is_lost_declares_again(
             raise ConnectionResetError("the connection was lost on the way")
         await really(channel, queues)
 
-    monkeypatch.setattr(coordinator, "declare", declare)
+    monkeypatch.setattr(declaring, "declare", declare)
     async with a_broker(vhost_url) as broker, coordinating(database, vhost_url) as running:
         await record(database, 1)
         await broker.until_holds(QUEUE, 1)
@@ -117,7 +117,7 @@ async def test_one_that_is_told_to_end_while_it_starts_ends_though_a_call_forget
     database: str, vhost_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = asyncio.Event()
-    really = coordinator.declare
+    really = declaring.declare
 
     async def declare(channel: AbstractChannel, queues: Topology) -> None:
         await really(channel, queues)
@@ -125,7 +125,7 @@ async def test_one_that_is_told_to_end_while_it_starts_ends_though_a_call_forget
         with suppress(asyncio.CancelledError):  # as wait_for does before Python 3.12
             await asyncio.sleep(5)
 
-    monkeypatch.setattr(coordinator, "declare", declare)
+    monkeypatch.setattr(declaring, "declare", declare)
     settings = Settings.model_validate({"db": {"dsn": database}, "amqp": {"url": vhost_url}})
     running = asyncio.create_task(coordinator.run(settings))
     await begun.wait()

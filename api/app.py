@@ -17,6 +17,7 @@ from api import (
     dead_letters,
     events,
     executions,
+    exposition,
     forecasts,
     invocations,
     keys,
@@ -46,6 +47,7 @@ from api.descriptions import show_descriptions
 from api.headers import SaneHeads
 from api.idempotency import Idempotency
 from api.live import routes as live
+from api.measuring import Measured, Meter
 from api.origins import OwnPages
 from api.ownership import Owners
 from api.pages import explain
@@ -89,6 +91,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.deps = deps
     app.state.owners = Owners()
     answer_problems(app)
+    app.state.meter = Meter()
     _surround(app, deps)
     return app
 
@@ -149,6 +152,7 @@ def _with_routes(version: str, *, is_shown: bool) -> FastAPI:
         app.include_router(part.router, prefix=PREFIX)
     app.include_router(pictures.router, include_in_schema=False)  # as DOC0 names them
     app.include_router(status.probes)
+    app.include_router(exposition.router)  # where Prometheus looks for it
     if unguarded := list(undeclared(app)):
         raise Undeclared(unguarded)
     for prefix in ("", PREFIX):
@@ -182,3 +186,4 @@ def _surround(app: FastAPI, deps: Deps) -> None:
         )
     app.add_middleware(SaneHeads)
     app.add_middleware(NamedRequests, deps=deps)
+    app.add_middleware(Measured, meter=app.state.meter, prefix=PREFIX)

@@ -113,6 +113,35 @@ USAGE = View(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What all calls of one model came to."""
+
+    provider: str
+    model: str
+    calls: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    """In US dollars, of those calls whose price is known."""
+
+    seconds: float
+
+
+async def spent_by_model(connection: Connection) -> Sequence[Spent]:
+    """Return what each model has been asked for."""
+    async with connection.cursor(row_factory=class_row(Spent)) as cursor:
+        await cursor.execute(
+            "select provider, model, sum(calls)::bigint as calls, sum(failed)::bigint as failed,"
+            " sum(input_tokens)::bigint as input_tokens,"
+            " sum(output_tokens)::bigint as output_tokens, sum(cost) as cost,"
+            " sum(seconds) as seconds from views.usage_1 group by provider, model"
+            " order by provider, model"
+        )
+        return await cursor.fetchall()
+
+
 async def usage_of(connection: Connection, runs: Sequence[str]) -> Sequence[UsageRow]:
     """Return what the attempts of some runs have asked of models, in order."""
     async with connection.cursor(row_factory=class_row(UsageRow)) as cursor:

@@ -35,6 +35,7 @@ _BEYOND_SCHEMAS: Final[Mapping[str, str]] = {
     "reserved-topic": "which topics are the system's own depends on what can be reported",
     "schema": "what a report holds depends on its topic",
     "unknown-action": "only the agent knows what it can do",
+    "unknown-dependency": "what one task says of another is in no schema",
 }
 """Refusals of what is well formed, and which rule they are of: no JSON Schema can say it.
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from tests.system.graphs import layered
@@ -39,6 +40,7 @@ def test_no_secret_is_told_to_those_who_look(
             "the answers": b"".join(
                 repr(stack.ask(path)).encode() for path in ("/status", "/metrics", "/users")
             ),
+            "what Prometheus is told": _exposition(stack),
         }
     told = [
         f"{name} is in {place}"
@@ -48,6 +50,13 @@ def test_no_secret_is_told_to_those_who_look(
     ]
     assert told == []
     assert b"coordinator.ready" in places["the logs"]
+
+
+def _exposition(stack: Stack) -> bytes:
+    asked = {"authorization": f"Bearer {stack.token}"}
+    text = httpx2.get(f"{stack.api_url}/metrics", headers=asked).content
+    assert b"taskloom_plans_total" in text
+    return text
 
 
 def _command_lines(stack: Stack) -> list[bytes]:

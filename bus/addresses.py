@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +16,9 @@ from domain.errors import Refused, Unavailable
 
 LONGEST: Final = 2_000
 _PORTS: Final = {"http": 80, "https": 443}
+
+_GLOBAL: Final = IPv6Network("2000::/3")
+"""Where all of IPv6 is that is outside; the rest is local, reserved, or IPv4 in other words."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Tells the addresses of a name."""
@@ -128,4 +131,6 @@ def _is_outside(address: str) -> bool:
             return inner.is_global and not inner.is_multicast
         if ip.packed[:12] == b"\x00\x64\xff\x9b" + bytes(8):
             return _is_outside(str(IPv4Address(ip.packed[12:])))
+        if ip not in _GLOBAL:
+            return False
     return ip.is_global and not ip.is_multicast

@@ -34,7 +34,12 @@ async def outside(name: str, port: int) -> Sequence[str]:
         "fd00::1",
         "::ffff:127.0.0.1",
         "2002:7f00:1::",
+        "fec0::1",
+        "::127.0.0.1",
+        "::ffff:0:10.0.0.1",
         "64:ff9b::10.0.0.1",
+        "64:ff9b:1::10.0.0.1",
+        "2001:0:4136:e378:8000:63bf:80ff:fffe",  # by way of Teredo: 127.0.0.1
     ],
 )
 async def test_a_webhook_does_not_point_inside(address: str) -> None:
@@ -72,6 +77,15 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to() 
     found = await address_of("https://hooks.example:8443/a/b?c=d", resolve=outside)
     assert found.connect == "https://93.184.216.34:8443/a/b?c=d"
     assert (found.host, found.name) == ("hooks.example:8443", "hooks.example")
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
+async def test_a_webhook_points_outside(address: str) -> None:
+    async def there(name: str, port: int) -> Sequence[str]:
+        return [address]
+
+    found = await address_of("https://hooks.example/x", resolve=there)
+    assert found.connect in (f"https://{address}:443/x", f"https://[{address}]:443/x")
 
 
 async def test_hosts_that_a_setting_names_may_be_inside() -> None:

@@ -72,6 +72,23 @@ async def test_a_ticket_opens_one_socket_in_the_name_of_who_asked_for_it(system:
             assert await closed(socket) == (sockets.NOT_ALLOWED, "unauthenticated")
 
 
+@pytest.mark.proves("S-3b")
+async def test_what_is_followed_over_http_ends_for_who_is_let_out(system: System) -> None:
+    known = {"tl_1_secret"}
+    app = create_app(known_by(system, _identify_by(known)))
+    async with serving(app) as host, httpx2.AsyncClient(base_url=f"http://{host}") as http:
+        for path in ("agents/events", f"executions/{await a_run(system)}/events"):
+            async with http.stream("GET", f"/api/v1/{path}", headers=KEY, timeout=20) as answer:
+                assert answer.status_code == 200
+                told = answer.aiter_lines()
+                await anext(told)
+                known.clear()
+                async with asyncio.timeout(10):
+                    async for _ in told:
+                        pass
+            known.add("tl_1_secret")
+
+
 async def test_what_a_ticket_opens_cannot_be_read_in_its_table(system: System) -> None:
     answer = await system.http.post("/api/v1/tickets")
     shown = system.http.headers["authorization"].encode()

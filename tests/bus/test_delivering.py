@@ -39,6 +39,7 @@ class Receiver:
 
     answers: Callable[[int], int]
     url: str = ""
+    redirects_to: str = ""
     asked: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
     left: int = 0
 
@@ -58,7 +59,7 @@ class Receiver:
             await reader.read()  # nobody is answered before they leave
             await self._leave(writer)
             return
-        where = f"Location: {self.url}elsewhere\r\n" if status == 302 else ""
+        where = f"Location: {self.redirects_to or self.url}\r\n" if 300 <= status < 400 else ""
         writer.write(f"HTTP/1.1 {status} X\r\n{where}Content-Length: 0\r\n\r\n".encode())
         await writer.drain()
         await self._leave(writer)
@@ -203,7 +204,6 @@ async def test_what_nobody_foresaw_is_a_failure_that_is_told_and_tried_again(des
     assert len(carrier.brought) == 4
 
 
-@pytest.mark.proves("S-9c")
 async def test_a_webhook_gets_every_event_signed_and_in_order_although_it_fails(desk: Desk) -> None:
     async with receiving(lambda number: 500 if number in (1, 3) else 204) as receiver:
         await desk.subscribe("sub_1", "webhook", receiver.url)
@@ -219,6 +219,47 @@ async def test_a_webhook_gets_every_event_signed_and_in_order_although_it_fails(
         assert headers["webhook-id"] == orjson.loads(body)["id"]
     first, second = (headers["webhook-id"] for headers, _ in receiver.asked[:2])
     assert first == second
+
+
+@pytest.mark.proves("S-9c")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_receiver_that_redirects_is_not_followed(desk: Desk, status: int) -> None:
+    async with (
+        receiving(lambda _: 204) as elsewhere,
+        receiving(lambda _: status) as receiver,
+    ):
+        receiver.redirects_to = elsewhere.url
+        await desk.subscribe("sub_1", "webhook", receiver.url)
+        async with desk.delivering(WEBHOOKS):
+            await desk.publish(0)
+            stands = await desk.until("sub_1", lambda found: found.failures == 2)
+    assert stands.delivered == 0
+    assert "redirects are not followed" in (stands.last_error or "")
+    assert receiver.builds == [0, 0]
+    assert elsewhere.asked == []
+
+
+@pytest.mark.proves("S-9b")
+async def test_a_name_that_points_elsewhere_after_a_look_at_it_is_not_looked_up_again(
+    desk: Desk,
+) -> None:
+    looked_up: list[str] = []
+
+    async def once(name: str, _: int) -> Sequence[str]:
+        looked_up.append(name)
+        return ["127.0.0.1"]
+
+    async with receiving(lambda _: 204) as receiver:
+        # Whoever asked anybody else would find no such name.
+        url = receiver.url.replace("127.0.0.1", "hooks.invalid")
+        await desk.subscribe("sub_1", "webhook", url)
+        carrier = WebhookCarrier(CLOCK, allowed=["hooks.invalid"], resolve=once)
+        async with desk.delivering({"webhook": carrier}):
+            await desk.publish(0)
+            await desk.until("sub_1", lambda found: found.delivered + found.failures > 0)
+    assert looked_up == ["hooks.invalid"]
+    [(headers, _)] = receiver.asked
+    assert headers["host"].partition(":")[0] == "hooks.invalid"
 
 
 async def test_a_slow_receiver_holds_up_nobody_else(desk: Desk) -> None:

@@ -1,13 +1,15 @@
 """Who asks: credentials, roles, and what is told to those who should not know."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.identity.tokens import Tokens
 from tests.api.conftest import System
-from tests.api.people import LOGIN, ME, PASSWORD, acts, add_user, bearer, log_in
+from tests.api.people import LOGIN, ME, PASSWORD, acts, add_user, bearer, log_in, status
 
 
 async def test_without_credentials_nothing_is_told(system: System) -> None:
@@ -37,6 +39,24 @@ async def test_odd_credentials_are_none(system: System, headers: dict[str, str])
     del system.http.headers["authorization"]
     answer = await system.http.get(ME, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.proves("S-1a")
+async def test_who_forges_a_token_is_in_the_audit_trail_and_who_is_late_is_not(
+    system: System,
+) -> None:
+    tokens = system.deps.identity.tokens
+    for signer, age in ((Tokens([Ed25519PrivateKey.generate()]), 0), (tokens, 1)):
+        token = signer.issue(
+            "at+jwt",
+            "usr_local",
+            "ses_1",
+            token_id="1",
+            now=datetime.now(UTC) - timedelta(days=age),
+            lifetime=timedelta(minutes=15),
+        )
+        assert await status(system, token) == 401
+    assert (await acts(system)).count(("identity.forged", "refused")) == 1
 
 
 async def test_users_are_for_admins(system: System) -> None:

@@ -76,6 +76,7 @@ FORGED = {
     "not yet": signed_by_us(KEY, nbf=NOW + timedelta(seconds=6)),
     "for ever": signed_by_us(KEY, exp=10**300),
     "cut": signed_by_us(KEY)[:-4],
+    "long although we have signed it": signed_by_us(KEY, words="x" * 5_000),
     "a megabyte": "x" * 1_000_000,
     "two parts": "a.b",
     "nothing": "",

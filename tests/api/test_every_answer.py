@@ -180,9 +180,9 @@ async def test_an_address_that_does_not_say_who_asks_is_counted_whatever_it_clai
     identity = replace(deps().identity, identify=nobody)
     limited = deps(identity=identity, rates={"nobody": "2/hour"})
     app = create_app(limited)
-    async with client(app, client=("192.0.2.7", 1)) as http:
-        for number in range(3):
-            headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+    for number in range(3):
+        headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+        async with client(app, client=("192.0.2.7", number)) as http:
             answer = await http.get("/api/v1/plans", headers=headers)
     assert answer.status_code == 429
     async with client(app, client=("192.0.2.8", 1)) as http:

@@ -9,17 +9,26 @@ import pytest
 
 from api.app import create_app
 from tests.api.conftest import System
-from tests.api.people import ME, add_user, bearer, log_in
+from tests.api.people import ME, REFRESH, add_user, bearer, log_in
 
 
 @pytest.mark.proves("S-6b")
-async def test_wrong_keys_have_to_wait_as_well(system: System) -> None:
-    seen = set()
-    for number in range(70):
-        key = f"tl_{number:08x}_" + "x" * 43
-        answer = await system.http.get(ME, headers={"Authorization": f"Bearer {key}"})
-        seen.add(answer.status_code)
-    assert seen == {401, 429}
+@pytest.mark.parametrize("what", ["keys", "tokens", "refresh tokens"])
+async def test_wrong_ones_have_to_wait_as_well(system: System, what: str) -> None:
+    seen = []
+    for number in range(61):
+        claimed = {"X-Forwarded-For": f"198.51.100.{number}"}
+        match what:
+            case "keys":
+                wrong = bearer(f"tl_{number:08x}_" + "x" * 43)
+                answer = await system.http.get(ME, headers=claimed | wrong)
+            case "tokens":
+                answer = await system.http.get(ME, headers=claimed | bearer(f"e.{number}.x"))
+            case _:
+                shown = {"refresh_token": f"{number:043}"}
+                answer = await system.http.post(REFRESH, json=shown, headers=claimed)
+        seen.append(answer.status_code)
+    assert seen == [401] * 60 + [429]
     assert (await system.http.get(ME)).status_code == 200, "who is known is not held back"
 
 

@@ -14,7 +14,7 @@ from api.app import create_app
 from api.identity.passwords import Passwords
 from tests.api.conftest import System, known_by
 from tests.api.living import a_run
-from tests.api.people import add_user, log_in, refresh, status
+from tests.api.people import LOGIN, add_user, log_in, refresh, status
 from tests.api.test_every_answer import by_header, client
 from tests.support.listening import serving
 
@@ -87,6 +87,25 @@ async def test_a_login_that_is_unknown_costs_as_much_as_a_wrong_password() -> No
 
     wrong, unknown = await cost(hashed), await cost(None)
     assert 1 / SAME < wrong / unknown < SAME, f"{wrong:.3f} s and {unknown:.3f} s"
+
+
+@pytest.mark.proves("S-6c")
+async def test_logging_in_as_nobody_costs_as_much_as_with_a_wrong_password(system: System) -> None:
+    gone = await add_user(system, "bob")
+    await add_user(system)
+    disabled = await system.http.patch(f"/api/v1/users/{gone}", json={"is_active": False})
+    assert disabled.status_code == 200
+
+    async def cost(login: str) -> float:
+        begun = time.process_time()
+        for _ in range(3):
+            answer = await system.http.post(LOGIN, json={"login": login, "password": "wrong"})
+            assert answer.json()["code"] == "wrong-password"
+        return time.process_time() - begun
+
+    await system.http.post(LOGIN, json={"login": "first", "password": "makes what nobody has"})
+    costs = {login: await cost(login) for login in ("ada", "bob", "eve")}
+    assert max(costs.values()) < SAME * min(costs.values()), costs
 
 
 @pytest.mark.proves("S-2b")

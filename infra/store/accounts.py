@@ -19,8 +19,11 @@ _USER: Final[LiteralString] = (
     "select user_id, login, name, role, is_active, created_at from identity.users"
 )
 _KEY: Final[LiteralString] = (
-    "select k.key_id, k.owner, k.subject, k.role, k.scopes, k.name, k.created_at, k.expires_at,"
-    " k.revoked_at, k.last_used_at from identity.keys k"
+    # Whoever is no admin any more has no key of one; a service has the role that it was given.
+    "select k.key_id, k.owner, k.subject,"
+    " case k.role when 'admin' then u.role else k.role end as role, k.scopes, k.name,"
+    " k.created_at, k.expires_at, k.revoked_at, k.last_used_at"
+    " from identity.keys k join identity.users u on u.user_id = k.owner"
 )
 
 
@@ -200,8 +203,7 @@ class AccountTables:
             connection.cursor(row_factory=class_row(Key)) as cursor,
         ):
             await cursor.execute(
-                f"{_KEY} join identity.users u on u.user_id = k.owner"
-                " where k.key_id = %s and u.is_active",
+                f"{_KEY} where k.key_id = %s and u.is_active",
                 [key_id],
             )
             key = await cursor.fetchone()
@@ -220,8 +222,8 @@ class AccountTables:
             connection.cursor(row_factory=class_row(Key)) as cursor,
         ):
             await cursor.execute(
-                f"{_KEY} where %(owner)s::text is null or owner = %(owner)s"
-                " order by created_at desc, key_id limit 1000",
+                f"{_KEY} where %(owner)s::text is null or k.owner = %(owner)s"
+                " order by k.created_at desc, k.key_id limit 1000",
                 {"owner": owner},
             )
             return await cursor.fetchall()

@@ -9,7 +9,7 @@ import pytest
 
 from api.app import create_app
 from tests.api.conftest import System
-from tests.api.people import ME, REFRESH, add_user, bearer, log_in
+from tests.api.people import COUNTS, ME, REFRESH, add_user, bearer, log_in
 
 
 @pytest.mark.proves("S-6b")
@@ -49,10 +49,26 @@ async def test_a_key_speaks_for_its_owner_within_its_scopes(system: System) -> N
     assert made.json()["key"] not in json.dumps(listed)
     gone = await system.http.delete(f"/api/v1/keys/{made.json()['key_id']}", headers=mine)
     assert gone.json()["status"] == "revoked"
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + COUNTS
     while (await system.http.get(ME, headers=key)).status_code != 401:
         assert asyncio.get_running_loop().time() < deadline, "it still counts"
         await asyncio.sleep(0.05)
+
+
+async def test_a_key_may_do_no_more_than_its_owner_may_now(system: System) -> None:
+    user_id = await add_user(system, role="admin")
+    admin = bearer((await log_in(system))["access_token"])
+    made = await system.http.post("/api/v1/keys", json={"name": "k"}, headers=admin)
+    key = bearer(made.json()["key"])
+    assert (await system.http.get("/api/v1/users", headers=key)).status_code == 200
+    changed = await system.http.patch(f"/api/v1/users/{user_id}", json={"role": "user"})
+    assert changed.status_code == 200
+    deadline = asyncio.get_running_loop().time() + COUNTS
+    while (await system.http.get("/api/v1/users", headers=key)).status_code != 403:
+        assert asyncio.get_running_loop().time() < deadline, "it is still an admin's"
+        await asyncio.sleep(0.05)
+    who = (await system.http.get(ME, headers=key)).json()
+    assert (who["subject"], who["role"]) == (user_id, "user")
 
 
 @pytest.mark.proves("S-7a")

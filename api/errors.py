@@ -132,6 +132,15 @@ class TooManySubscriptions(Conflict):
         super().__init__(f"you have {most} subscriptions; take one back first")
 
 
+class SubscriptionOver(Conflict):
+    """A subscription was disabled: it brings nothing any more."""
+
+    code = "subscription-over"
+
+    def __init__(self, subscription_id: str, why: str) -> None:
+        super().__init__(f"the subscription {subscription_id} is disabled: {why}; make another one")
+
+
 class QuotaSpent(Refused):
     """Somebody has done all that they may do of something in a time: 429."""
 

@@ -11,6 +11,7 @@ from api.deps import Deps, Ports
 from api.errors import (
     LiveUpdatesMissing,
     NotYours,
+    SubscriptionOver,
     TooManySubscriptions,
     UnknownSubscription,
 )
@@ -134,6 +135,8 @@ async def follow_subscription(websocket: WebSocket, subscription_id: str) -> Non
     async def batches() -> Batches:
         assert caller is not None  # noqa: S101 # nobody comes here who was not let in
         subscription = await _own(ports, caller, subscription_id[:100])
+        if subscription.state == "disabled":
+            raise SubscriptionOver(subscription.subscription_id, subscription.last_error or "")
         after = after_of(websocket)
         return _batches(ports, subscription, subscription.position if after is None else after)
 

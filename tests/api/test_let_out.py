@@ -3,11 +3,16 @@
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
+from api.app import create_app
 from tests.api.conftest import System
 from tests.api.people import add_user, bearer, log_in
 from tests.api.test_registration import register
+from tests.support.listening import serving
 
 WISH: dict[str, Any] = {"agent_id": "erp", "topics": ["deploy.#"]}
 MESSAGES = "/api/v1/messages"
@@ -56,6 +61,24 @@ async def test_it_ends_with_the_last_key_of_a_service(system: System) -> None:
     assert await state(system, name) == "active"
     done(await system.http.delete(f"/api/v1/keys/{made[1]['key_id']}"))
     assert await state(system, name) == "disabled"
+
+
+@pytest.mark.proves("S-3c")
+async def test_what_has_ended_is_followed_by_nobody_who_comes_later(system: System) -> None:
+    wish = WISH | {"delivery": {"kind": "websocket"}}
+    asked = {"name": "k", "service": "erp"}
+    made = done(await system.http.post("/api/v1/keys", json=asked))
+    ended = await subscribe(system, bearer(made["key"]), wish)
+    done(await system.http.delete(f"/api/v1/keys/{made['key_id']}"))
+    shown = bearer(done(await system.http.post("/api/v1/keys", json=asked))["key"])
+    other = await subscribe(system, shown, wish)
+    async with serving(create_app(system.deps)) as host:
+        async with connect(f"ws://{host}/ws/subscriptions/{other}", additional_headers=shown):
+            pass
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{host}/ws/subscriptions/{ended}", additional_headers=shown)
+    assert refused.value.response.status_code == 409
+    assert orjson.loads(refused.value.response.body)["code"] == "subscription-over"
 
 
 @pytest.mark.proves("S-3c")

@@ -4,9 +4,11 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from psycopg import AsyncCursor
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -71,6 +73,39 @@ async def test_what_is_somebody_elses_takes_as_long_as_what_is_not_there(system:
         there = await times(lambda number: show(runs[number % 10]))
         absent = await times(lambda number: show(f"exec_nobody{number % 10}-1"))
     assert 1 / SAME < there / absent < SAME, f"{there:.5f} s and {absent:.5f} s"
+
+
+@pytest.mark.proves("S-24c")
+async def test_for_what_is_somebody_elses_as_much_is_looked_up_as_for_what_is_not_there(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = AsyncCursor[Any].execute
+    asked: ContextVar[list[str] | None] = ContextVar("asked", default=None)
+
+    async def noted(cursor: AsyncCursor[Any], query: Any, *args: Any, **more: Any) -> Any:
+        if (questions := asked.get()) is not None:  # the loops of the system ask as well
+            questions.append(repr(query))
+        return await execute(cursor, query, *args, **more)
+
+    monkeypatch.setattr(AsyncCursor, "execute", noted)
+    run_id = await a_run(system)
+    shown = await system.http.get(
+        f"/api/v1/executions/{run_id}", params={"min_position": await system.deps.head()}
+    )
+    assert shown.status_code == 200, "the views have it, and nobody waits for them"
+    async with client(create_app(known_by(system, by_header))) as http:
+
+        async def looked_up(path: str) -> list[str]:
+            questions: list[str] = []
+            before = asked.set(questions)
+            assert (await http.get(f"/api/v1/{path}", headers=EVE)).status_code == 404
+            asked.reset(before)
+            return questions
+
+        for path in ("executions/{}", "executions/{}/tasks", "executions/{}/why"):
+            there = await looked_up(path.format(run_id))
+            absent = await looked_up(path.format("exec_nobody-1"))
+            assert there == absent != [], path
 
 
 @pytest.mark.proves("S-6c")

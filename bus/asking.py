@@ -113,7 +113,7 @@ class Asker:
         finally:
             del self._waiting[request.request_id]
 
-    def _hear(self, raw: bytes) -> None:
+    def _hear(self, raw: bytes, _: str) -> None:
         try:
             answer = decode_answer(raw)
         except Unreadable as refusal:

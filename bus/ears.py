@@ -24,8 +24,10 @@ INTERVAL: Final = 0.2
 class Ears:
     """Listens all the time, and tells whoever listens just now."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Sender, *, requires_user: bool = False) -> None:
+        """``requires_user`` hears nobody who does not say which user of the broker they are."""
         self._sender = sender
+        self._requires_user = requires_user
         self._voice = uuid4().hex.encode()
         self._words = 0
         self._hearers: tuple[Hear, ...] = ()
@@ -33,7 +35,9 @@ class Ears:
 
     async def open(self, connection: RobustConnection) -> None:
         """Begin to listen over a connection."""
-        await listen(connection, self._hear, echo=self._hear_echo)
+        await listen(
+            connection, self._hear, echo=self._hear_echo, requires_user=self._requires_user
+        )
 
     @contextmanager
     def listening(self, *hearers: Hear, echo: Callable[[], None]) -> Generator[None]:
@@ -70,6 +74,6 @@ class Ears:
         for hear in self._hearers:
             hear(heartbeat)
 
-    def _hear_echo(self, voice: bytes) -> None:
+    def _hear_echo(self, voice: bytes, _: str) -> None:
         if voice == self._voice and self._echo is not None:
             self._echo()

@@ -22,7 +22,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN: Final = 5.0
 
-Arrive: TypeAlias = Callable[[bytes], None]
+Arrive: TypeAlias = Callable[[bytes, str], None]
+"""Takes what was said, and which user of the broker it says has said it: no other can be named."""
 
 
 async def listen_to(
@@ -124,4 +125,4 @@ class Listener:
 
     async def _arrive(self, message: DeliveredMessage) -> None:
         if hear := self._heard.get(message.routing_key or ""):
-            hear(message.body)
+            hear(message.body, message.header.properties.user_id or "")

@@ -44,6 +44,14 @@ def sender_of(properties: Properties) -> Sender:
     return Sender(user=user[:_LONGEST])
 
 
+def may_speak_for(
+    user: str, role: Role, agent_type: AgentType, *, requires_user: bool = False
+) -> bool:
+    """Return whether a user of the broker may be who speaks for an agent of a type."""
+    kind = _named(user).kind
+    return kind == kind_name(role, agent_type) if kind else bool(user) or not requires_user
+
+
 def on_behalf(properties: Properties) -> Mapping[str, str]:
     """Return the header that tells later who has sent a message first."""
     return {USER: sender_of(properties).user}

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from bus.listening import Arrive, listen_to
 from bus.messages import Message
 from bus.refusals import BadSchema, NotAnObject, Unreadable
+from bus.senders import may_speak_for
 from bus.strict_json import loads_strict
 from bus.tolerance import validate_tolerantly
 from bus.topology import SIGNALS
@@ -126,19 +127,31 @@ def read_signal(raw: bytes, models: Mapping[str, type[S]]) -> S:
         raise BadSchema(f"{pointer}: {why}") from error
 
 
-async def listen(connection: RobustConnection, hear: Hear, *, echo: Arrive | None = None) -> None:
+async def listen(
+    connection: RobustConnection,
+    hear: Hear,
+    *,
+    echo: Arrive | None = None,
+    requires_user: bool = False,
+) -> None:
     """Hear every heartbeat from now on, until the connection is closed for good.
 
-    ``echo`` hears what is said there only to know that one hears.
+    Agents of one type are not heard when they speak for another one; ``requires_user`` hears nobody
+    who does not say which user of the broker they are. ``echo`` hears what is said there only to
+    know that one hears.
     """
 
-    def arrive(raw: bytes) -> None:
+    def arrive(raw: bytes, user: str) -> None:
         try:
             heartbeat = decode_heartbeat(raw)
         except Unreadable as refusal:
             log.warning("signals.unreadable", code=refusal.code, why=str(refusal))
             return
-        hear(heartbeat)
+        kind = (heartbeat.role, heartbeat.agent_type)
+        if may_speak_for(user, *kind, requires_user=requires_user):
+            hear(heartbeat)
+        else:
+            log.warning("signals.foreign", user=user, agent=heartbeat.agent_id)
 
     heard: dict[str, Arrive] = {HEARTBEAT: arrive}
     if echo is not None:

@@ -42,7 +42,7 @@ class Answering:
         self._dependencies = dependencies
         self._running: set[asyncio.Task[None]] = set()
 
-    def hear(self, raw: bytes) -> None:
+    def hear(self, raw: bytes, _: str) -> None:
         """Take a request, and answer it as soon as there is an answer."""
         try:
             request = decode_request(raw)

@@ -273,7 +273,7 @@ class _Duty:
         assert self._lanes is not None  # noqa: S101 # begin comes before
         await self._lanes.open()
 
-    def _obey(self, raw: bytes) -> None:
+    def _obey(self, raw: bytes, _: str) -> None:
         assert self._carrier is not None  # noqa: S101 # it is there before anybody listens
         try:
             order = decode_order(raw)

@@ -113,6 +113,7 @@ async def run(settings: Settings) -> None:
                 "migrations": _migration_probe(required(settings.db.dsn, "TASKLOOM_DB__DSN")),
             },
         )
+        requires_user = settings.amqp.senders == "require"
         server = uvicorn.Server(served(create_app(deps), settings.http))
         _collect_rarely()
         # Were the recorder to fail unseen, every command would wait for ever.
@@ -120,7 +121,9 @@ async def run(settings: Settings) -> None:
             loops = [
                 tasks.create_task(recorder.run(), name="recorder"),
                 tasks.create_task(hub.run(), name="live"),
-                tasks.create_task(_hear(connecting, Signals(hub)), name="signals"),
+                tasks.create_task(
+                    _hear(connecting, Signals(hub), requires_user=requires_user), name="signals"
+                ),
             ]
             await _serve(server, ending=hub.close)
             for loop in loops:
@@ -214,10 +217,13 @@ def _collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _hear(connecting: asyncio.Task[RobustConnection], signals: Signals) -> None:
+async def _hear(
+    connecting: asyncio.Task[RobustConnection], signals: Signals, *, requires_user: bool
+) -> None:
     """Hear heartbeats, as soon as there is a broker to hear them from."""
     with suppress(*LOST):
-        await listen(await asyncio.shield(connecting), signals.hear)
+        connection = await asyncio.shield(connecting)
+        await listen(connection, signals.hear, requires_user=requires_user)
 
 
 async def _serve(server: uvicorn.Server, *, ending: Callable[[], None]) -> None:

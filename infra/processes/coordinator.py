@@ -54,7 +54,8 @@ async def run(settings: Settings) -> None:
             depths=BrokerDepths(hearing),
         )
         # With a channel of its own: a word to oneself must not wait behind a thousand events.
-        ears = Ears(await publisher())
+        requires_user = settings.amqp.senders == "require"
+        ears = Ears(await publisher(), requires_user=requires_user)
         await ears.open(hearing)
         await _prepare(means)
         end_if_told()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,9 @@ from typer.testing import CliRunner
 
 from agents.kit.application import run_until
 from agents.kit.loading import load
+from bus.connect import connect as robust
+from bus.publishing import Publisher
+from bus.signals import Heartbeat, encode_heartbeat, listen
 from bus.topology import EXECUTION_TYPES, PLANNING_TYPES, declare, topology, work_queues
 from domain.errors import Conflict
 from infra.cli.main import app
@@ -31,6 +35,7 @@ from infra.rabbitmq.rights import agent_rights
 from infra.services.rabbitmq import PrivateRabbitMQ
 from tests.support.brokers import call, start_node
 from tests.support.ground import Ground
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
 DEFINITIONS = ROOT / "infra" / "rabbitmq" / "definitions.json"
@@ -284,6 +289,40 @@ async def test_a_copy_arrives_under_the_key_that_was_checked(connect: Connect, h
         arrived = await queue.get(timeout=10)
         assert arrived is not None
         assert arrived.routing_key == key
+
+
+@pytest.mark.proves("S-12a")
+@pytest.mark.node
+async def test_an_agent_of_one_type_has_no_heartbeat_of_another(node: PrivateRabbitMQ) -> None:
+    own = Heartbeat(
+        agent_id="cad_worker_001",
+        agent_type="CAD",
+        role="execution",
+        instance="1",
+        lifecycle="ready",
+        load=0,
+        at=datetime.now(UTC),
+        cpu=0,
+        memory_bytes=0,
+    )
+    heard: list[Heartbeat] = []
+    async with (
+        await robust(url_of(node, "coordinator"), name="ears") as ears,
+        await robust(url_of(node, AGENT), name="mouth") as mouth,
+        Publisher(mouth) as publisher,
+    ):
+        await listen(ears, heard.append, requires_user=True)
+        for kind in ({"agent_type": "SIM"}, {"role": "planning"}):
+            foreign = encode_heartbeat(own.model_copy(update=kind), message_id=str(kind))
+            await publisher.send(foreign)
+        async with mouth.channel() as channel:
+            signals = await channel.get_exchange("taskloom.signals", ensure=False)
+            anonymous = aio_pika.Message(encode_heartbeat(own, message_id="nobody").body)
+            await signals.publish(anonymous, routing_key="agent.heartbeat", mandatory=False)
+        await publisher.send(encode_heartbeat(own, message_id="own"))
+        await until(lambda: heard != [], "its own heartbeat")
+        await asyncio.sleep(0.2)
+    assert heard == [own]
 
 
 @pytest.mark.proves("B-04", "S-13c")

@@ -4,10 +4,12 @@ import asyncio
 import json
 from datetime import UTC, datetime
 
+import aio_pika
 import pytest
 
 from bus.connect import connect
 from bus.ears import Ears
+from bus.listening import listen_to
 from bus.messages import Message
 from bus.publishing import Publisher
 from bus.refusals import BadSchema, NotAnObject, Unreadable
@@ -83,6 +85,24 @@ async def test_a_listener_hears_on_whatever_happens_to_its_queue(vhost_url: str)
         lambda: not [t for t in asyncio.all_tasks() if t.get_name() == "signals"],
         "nobody listens any more",
     )
+
+
+@pytest.mark.proves("S-12d")
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+async def test_a_copy_is_heard_under_the_key_that_was_checked_or_not_at_all(
+    vhost_url: str, header: str
+) -> None:
+    """The copies of a message come to queues that its own key does not lead to."""
+    heard: list[bytes] = []
+    async with await connect(vhost_url, name="ears") as ears:
+        await listen_to({"order.ann": lambda raw, _: heard.append(raw)}, connection=ears)
+        async with ears.channel() as channel:
+            exchange = await channel.get_exchange(SIGNALS, ensure=False)
+            copied = aio_pika.Message(b"copied", headers={header: ["order.ann"]})
+            await exchange.publish(copied, routing_key="agent.heartbeat", mandatory=False)
+            await exchange.publish(aio_pika.Message(b"said"), routing_key="order.ann")
+        await until(lambda: heard != [], "an order")
+    assert heard == [b"said"]
 
 
 async def test_ears_hear_themselves_and_nobody_who_only_sounds_like_them(vhost_url: str) -> None:

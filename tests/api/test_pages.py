@@ -65,6 +65,8 @@ async def test_plans_are_looked_for_by_what_they_are(system: System) -> None:
     for asked, found in (
         ({"q": "ETA"}, ["Ceta", "Beta"]),
         ({"q": "0%"}, ["100%"]),
+        ({"q": "%"}, ["100%"]),
+        ({"q": "_"}, []),
         ({"q": "' or 1=1 --"}, []),
         ({"domain": "x"}, ["100%"]),
         ({"status": ["planning"]}, ["100%"]),

@@ -6,9 +6,15 @@ import resource
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from api.identity.secrets import key_text, new_key_id, new_secret
+from api.identity.tokens import Tokens
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,6 +66,27 @@ SECRETS = {
     "a token of a chat": r"\bxox[abprs]-[A-Za-z0-9-]{20,}",
 }
 """What secrets look like; ours, and those that people have lost most often."""
+
+
+def ours() -> dict[str, str]:
+    """Draw secrets as we draw them; nobody commits what is drawn here."""
+    key = Ed25519PrivateKey.generate()
+    now = datetime.now(UTC)
+    return {
+        "a private key": key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        ).decode(),
+        "a key to the API": key_text(new_key_id(), new_secret()),
+        "a token": Tokens([key]).issue(
+            "at+jwt", "usr_1", "ses_1", token_id="1", now=now, lifetime=timedelta(minutes=15)
+        ),
+    }
+
+
+@pytest.mark.proves("S-18e")
+def test_what_is_looked_for_is_what_our_secrets_look_like() -> None:
+    for name, secret in ours().items():
+        assert re.search(SECRETS[name], f"x = '{secret}'"), name
 
 
 @pytest.mark.proves("S-18e")

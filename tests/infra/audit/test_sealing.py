@@ -127,6 +127,7 @@ async def test_who_takes_over_goes_on_where_the_file_ends(database: str, tmp_pat
     assert finding.checkpoints == 3
 
 
+@pytest.mark.proves("S-16b")
 @pytest.mark.parametrize("change", ["signature", "line", "gone", "key"])
 async def test_a_forged_checkpoint_is_named(database: str, tmp_path: Path, change: str) -> None:
     await a_sealed_log(database, tmp_path, seals=3, streams=1)

@@ -60,6 +60,7 @@ def match(pattern: str, key: str) -> None:
 
 
 ALMOST = {f"k{number}": "-" * 199 + chr(97 + number) for number in range(26)}
+THOUSANDS = {f"k{number}": f"value {number}" for number in range(30_000)}
 TEXTS: Mapping[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "the detail of a dead letter without a digit": (
         lambda: shape_of("a" * 20_000, {}),
@@ -67,6 +68,10 @@ TEXTS: Mapping[str, tuple[Callable[[], object], Callable[[], object]]] = {
     ),
     "the detail of a dead letter, and values that almost occur in it": (
         lambda: shape_of("-" * 1_000, {"data": ALMOST}),
+        lambda: shape_of("some words " * 90, {"data": ALMOST}),
+    ),
+    "the detail of a dead letter, and thousands of values": (
+        lambda: shape_of("-" * 1_000, {"data": THOUSANDS}),
         lambda: shape_of("some words " * 90, {"data": ALMOST}),
     ),
     "a duration of many parts": (
@@ -192,7 +197,7 @@ async def test_a_report_full_of_mistakes_holds_nobody_up(name: str) -> None:
         b'{"a":' * 100_000,
         b"9" * 900_000,
         b'"' + b'\\"' * 450_000,
-        b"{" + members(60_000) + b',"k0":1}',
+        b"{" + members(60_000) + b',"k30000":1}',
         b'["' + b"\\ud83d\\ude00" * 70_000 + b'"]',
     ],
     ids=["levels", "levels of objects", "digits", "quotes", "a key twice", "pairs"],

@@ -141,6 +141,7 @@ async def test_thirty_megabytes_are_refused_while_they_arrive(
     length = {"Content-Length": "30000000"} if is_counted else {}
     refused = await front.post(START, content=chunks(), headers=JSON | length)
     assert (refused.status_code, refused.json()["code"]) == (413, "too-large")
+    assert taken == 2, "more was taken than it needed to be too large"
 
 
 HEADS: list[tuple[str, Mapping[str, str], int, str]] = [

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.errors import NotAllowed
+from bus.strict_json import MAX_BYTES
 from domain.identity import Caller
 from infra.processes.api import served
 from infra.settings import Http
@@ -88,6 +89,7 @@ RAW = {
     "a null character in a value": (HEAD + b"X-A: a\0b\r\n\r\n", b"400"),
     "no host": (b"GET /livez HTTP/1.1\r\n\r\n", b"400"),
     "two hosts": (HEAD + b"Host: other\r\n\r\n", b"400"),
+    "two media types": (HEAD + JSON + b"Content-Type: text/plain\r\n\r\n", b"400"),
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
 }
 
@@ -105,6 +107,23 @@ async def test_a_raw_request_is_refused_once_and_the_connection_ends(
     assert status == b"4(00|31)" or first.split()[1] == status
     assert b"HTTP/1.1" not in rest  # what was smuggled in is not answered
     assert b"Traceback" not in rest
+
+
+@pytest.mark.proves("H-05")
+@pytest.mark.parametrize("is_counted", [True, False], ids=["counted", "uncounted"])
+async def test_a_body_is_refused_before_all_of_it_has_come(port: int, *, is_counted: bool) -> None:
+    """Nothing is sent after the byte too many: only a refusal that waits for no end is heard."""
+    length = b"Content-Length: 30000000" if is_counted else b"Transfer-Encoding: chunked"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HEAD + JSON + length + b"\r\n\r\n")
+    if not is_counted:
+        writer.write(b"%x\r\n" % (MAX_BYTES + 1))
+    writer.write(b" " * (MAX_BYTES + 1))
+    async with asyncio.timeout(10):
+        head, _, _ = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
+        assert head.startswith(b"HTTP/1.1 413")
+        assert b'"too-large"' in await reader.readuntil(b"}")
+    writer.close()
 
 
 @pytest.mark.proves("S-10d")

@@ -15,6 +15,7 @@ from tests.api.test_plans import GOAL, GRAPH
 CREATE = "/api/v1/plans/create"
 ASKED: dict[str, Any] = {"goal": GOAL, "task_graph": GRAPH}
 KEY = {"Idempotency-Key": "k1"}
+OTHER_KEY = {"Idempotency-Key": "k2"}
 
 
 def is_mismatch(answer: httpx2.Response) -> bool:
@@ -24,7 +25,8 @@ def is_mismatch(answer: httpx2.Response) -> bool:
 
 @pytest.mark.proves("H-15")
 async def test_a_key_is_good_for_one_body_and_one_path(system: System) -> None:
-    run_id, _ = await started(system, await a_plan(system))
+    plan_id = await a_plan(system)
+    run_id, _ = await started(system, plan_id)
     base = f"/api/v1/executions/{run_id}"
     paused = await system.http.post(f"{base}/pause", json={"reason": "lunch"}, headers=KEY)
     assert paused.status_code == 200
@@ -32,9 +34,14 @@ async def test_a_key_is_good_for_one_body_and_one_path(system: System) -> None:
                                    headers=KEY | {"Content-Type": "application/json"})  # fmt: skip
     assert again.json() == paused.json()
     other_body = await system.http.post(f"{base}/pause", json={"reason": "tea"}, headers=KEY)
-    other_path = await system.http.post(f"{base}/resume", headers=KEY)
     assert is_mismatch(other_body)
-    assert is_mismatch(other_path)
+    for path in (f"{base}/resume", f"{base}/cancel", "/api/v1/executions/exec_1/pause"):
+        other_path = await system.http.post(path, json={"reason": "lunch"}, headers=KEY)
+        assert is_mismatch(other_path), path
+    other_method = await system.http.delete(f"/api/v1/plans/{plan_id}", headers=OTHER_KEY)
+    assert other_method.status_code == 200
+    answer = await system.http.post(f"/api/v1/plans/{plan_id}", headers=OTHER_KEY)
+    assert is_mismatch(answer), "another method is another question"
 
 
 async def test_what_was_refused_frees_its_key(system: System) -> None:

@@ -46,6 +46,11 @@ def delay(allowed: Any) -> bytes:
     return json.dumps({"constraints": {"max_delay": allowed}}).encode()
 
 
+def tight(raw: bytes) -> bytes:
+    """Return JSON as fast writers have it, which is read by the fast reader."""
+    return json.dumps(json.loads(raw), separators=(",", ":")).encode()
+
+
 BODIES = [
     # numbers
     ("NaN in a number", CREATE, goal().replace(b"100000", b"NaN"), 422, "non-finite-number"),
@@ -54,13 +59,16 @@ BODIES = [
     ("100,000 digits", CREATE, goal().replace(b"100000", b"9" * MANY), 422, "number-too-large"),
     ("4,000 digits", CREATE, goal().replace(b"100000", b"9" * 4_000), 422, "number-too-large"),
     ("2**63", CREATE, goal(context={"n": 2**63}), 422, "number-too-large"),
+    ("2**63, tightly", CREATE, tight(goal(context={"n": 2**63})), 422, "number-too-large"),
     # text
     ("half a character", CREATE, goal(title="\ud800"), 422, "invalid-unicode"),
     ("half a character in free JSON", CREATE, goal(context={"\ud800": 1}), 422, "invalid-unicode"),
     ("a null character", CREATE, goal(title="a\0b"), 422, "invalid-unicode"),
     ("a null character in free JSON", CREATE, goal(context={"a": "\0"}), 422, "invalid-unicode"),
+    ("a null character, tightly", CREATE, tight(goal(title="a\0b")), 422, "invalid-unicode"),
     ("not UTF-8", CREATE, b'{"goal": "\xff"}', 422, "invalid-unicode"),
     # shape
+    ("65 levels", CREATE, b'{"goal": ' + b"[" * 64 + b"]" * 64 + b"}", 422, "too-deep"),
     ("900 levels", CREATE, b'{"goal": ' + b"[" * 900 + b"]" * 900 + b"}", 422, "too-deep"),
     ("50,000 levels", CREATE, b"[" * 50_000 + b"]" * 50_000, 422, "too-deep"),
     ("50,000 levels without an end", CREATE, b'{"a":' * 50_000, 422, "too-deep"),
@@ -84,12 +92,23 @@ BODIES = [
     ("1 MiB and a byte", START, b" " * (MAX_BYTES + 1), 413, "too-large"),
     ("10**5 letters at once", "/api/v1/dead-letters/discard",
      json.dumps({"reason": "x", "chosen": {"ids": [1] * MANY}}).encode(), 422, "invalid"),
+    ("1,001 letters at once", "/api/v1/dead-letters/redrives",
+     json.dumps({"chosen": {"ids": list(range(1, 1_002))}}).encode(), 422, "invalid"),
     # bounds: budgets, deadlines, priorities, retries
     ("a negative budget", CREATE, goal(constraints={"budget": -1}), 422, "invalid"),
     ("an unknown priority", CREATE, goal(priority="urgent"), 422, "invalid"),
     ("a negative priority", CREATE, goal(priority=-1), 422, "invalid"),
     ("no attempts", CREATE, task(retry={"attempts": 0}), 422, "invalid"),
     ("10**9 attempts", CREATE, task(retry={"attempts": 10**9}), 422, "invalid"),
+    ("lost less than never", CREATE, task(retry={"lost": -1}), 422, "invalid"),
+    ("lost 10**9 times", CREATE, task(retry={"lost": 10**9}), 422, "invalid"),
+    ("a beat in no time", CREATE, task(timeouts={"heartbeat": 0}), 422, "invalid"),
+    ("a beat in ages", CREATE, task(timeouts={"heartbeat": 10**9}), 422, "invalid"),
+    ("a deadline before it begins", CREATE,
+     task(gather={"rule": "deadline", "seconds": -1}), 422, "invalid"),
+    ("a quorum of nobody", CREATE, task(gather={"rule": "quorum", "answers": 0}), 422, "invalid"),
+    ("a quorum of 10**9", CREATE, task(gather={"rule": "quorum", "answers": 10**9}), 422,
+     "invalid"),
     ("no time to run", CREATE, task(timeouts={"run": 0}), 422, "invalid"),
     ("a negative timeout", CREATE, task(timeouts={"total": -1}), 422, "invalid"),
     ("a timeout of ages", CREATE, task(timeouts={"start": 10**12}), 422, "invalid"),
@@ -98,7 +117,15 @@ BODIES = [
     ("a duration in riddles", CREATE, task(duration="soon"), 422, "invalid"),
     ("a negative cost", CREATE, task(cost=-1), 422, "invalid"),
     ("a solver for ever", CREATE, option(optimize=10**9), 422, "invalid"),
-    ("no tokens", CREATE, task(budget={"tokens": -1}), 422, "invalid"),
+    ("a negative solver", CREATE, option(optimize=-1), 422, "invalid"),
+    ("less than no tokens", CREATE, task(budget={"tokens": -1}), 422, "invalid"),
+    ("a negative bound of costs", CREATE, task(budget={"cost": -1}), 422, "invalid"),
+    ("a bound of 10**12 dollars", CREATE, task(budget={"cost": 10**12}), 422, "invalid"),
+    ("no place in a plan", CREATE, option(execution={"limits": {"CAD": 0}}), 422, "invalid"),
+    ("10**9 places in a plan", CREATE, option(execution={"limits": {"CAD": 10**9}}), 422,
+     "invalid"),
+    ("checkpoints of a plan without a pause", CREATE,
+     option(execution={"checkpoint_interval": 0}), 422, "invalid"),
     ("no place at all", START, execution(limits={"CAD": 0}), 422, "invalid"),
     ("10**9 places", START, execution(limits={"CAD": 10**9}), 422, "invalid"),
     ("checkpoints without a pause", START, execution(checkpoint_interval=0), 422, "invalid"),
@@ -122,7 +149,9 @@ async def test_a_bad_body_is_refused_by_name(
     assert refused.headers["content-type"] == "application/problem+json"
     assert "Traceback" not in refused.text
     if code == "invalid":
-        assert all(each["pointer"].startswith("/body") for each in refused.json()["errors"])
+        told = refused.json()["errors"]
+        assert all(each["pointer"].startswith("/body") for each in told)
+        assert all(each.keys() == {"pointer", "code", "detail"} for each in told)
 
 
 @pytest.mark.proves("H-05")
@@ -171,6 +200,17 @@ async def test_a_bad_head_is_refused_by_name(
     assert (refused.status_code, refused.json()["code"]) == (status, code)
 
 
+@pytest.mark.proves("H-14")
+@pytest.mark.parametrize("name", ["Content-Length", "Content-Type", "Host", "Transfer-Encoding"])
+async def test_what_two_servers_would_read_differently_is_not_said_twice(
+    front: httpx2.AsyncClient, name: str
+) -> None:
+    refused = await front.post(CREATE, content=goal(), headers=[(name, "5"), (name, "6")])
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad-head")
+    assert name.lower() in refused.json()["detail"]
+    assert refused.headers["connection"] == "close"
+
+
 QUESTIONS = [
     ("/api/v1/plans?limit=-1", 422, "invalid"),
     ("/api/v1/plans?limit=0", 422, "invalid"),
@@ -205,15 +245,40 @@ async def test_a_bad_question_is_refused_by_name(
     assert "Traceback" not in refused.text
 
 
+@pytest.mark.proves("H-17")
+async def test_no_page_is_endless_or_less_than_one_line(front: httpx2.AsyncClient) -> None:
+    pages = [
+        path
+        for path, methods in app_alone().openapi()["paths"].items()
+        if any(one["name"] == "limit" for one in methods.get("get", {}).get("parameters", ()))
+    ]
+    assert len(pages) >= 10
+    for path in pages:
+        for limit in (-1, 0, 1_001, 10**9):
+            refused = await front.get(path, params={"limit": limit})
+            told = [one["pointer"] for one in refused.json().get("errors", ())]
+            assert (refused.status_code, refused.json()["code"]) == (422, "invalid"), path
+            assert "/query/limit" in told, (path, limit)
+
+
 @pytest.mark.proves("H-11")
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE"])
-@pytest.mark.parametrize("path", ["/api/v1/plans", "/api/v1/plans/plan_1/graph", "/livez"])
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("/api/v1/plans", "GET"),
+        ("/api/v1/plans/plan_1", "DELETE, GET"),
+        ("/api/v1/plans/plan_1/graph", "GET"),
+        ("/api/v1/executions/exec_1/pause", "POST"),
+        ("/livez", "GET"),
+    ],
+)
 async def test_a_wrong_method_is_refused_and_the_right_ones_are_told(
-    front: httpx2.AsyncClient, method: str, path: str
+    front: httpx2.AsyncClient, method: str, path: str, right: str
 ) -> None:
     refused = await front.request(method, path)
     assert (refused.status_code, refused.json()["code"]) == (405, "method-not-allowed")
-    assert "GET" in refused.headers["allow"]
+    assert refused.headers["allow"] == right
 
 
 @pytest.mark.proves("S-20b")

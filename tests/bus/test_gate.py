@@ -50,7 +50,7 @@ async def test_agents_of_the_right_type_are_heard() -> None:
 
 
 @pytest.mark.proves("S-12a", "A-10")
-@pytest.mark.parametrize("kind", ["task.started", "task.completed", "task.failed"])
+@pytest.mark.parametrize("kind", ["task.started", "task.completed", "task.failed", "task.stopped"])
 async def test_agents_of_another_type_say_nothing_of_the_task(kind: str) -> None:
     world = World()
     await run_of_cad(world)

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.errors import NotAllowed
-from bus.strict_json import MAX_BYTES
 from domain.identity import Caller
 from infra.processes.api import served
 from infra.settings import Http
@@ -117,8 +116,8 @@ async def test_a_body_is_refused_before_all_of_it_has_come(port: int, *, is_coun
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(HEAD + JSON + length + b"\r\n\r\n")
     if not is_counted:
-        writer.write(b"%x\r\n" % (MAX_BYTES + 1))
-    writer.write(b" " * (MAX_BYTES + 1))
+        writer.write(b"%x\r\n" % (2**20 + 1))
+    writer.write(b" " * (2**20 + 1))
     async with asyncio.timeout(10):
         head, _, _ = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
         assert head.startswith(b"HTTP/1.1 413")

@@ -21,7 +21,6 @@ from bus.dead_letters import DETAIL, REASON, DeadLetters
 from bus.gate import Gate
 from bus.inbox import Inbox
 from bus.ports import SystemClock
-from bus.strict_json import MAX_BYTES
 from bus.topology import DEAD, REPORTS
 from tests.support.exchanges import a_broker
 from tests.support.inboxes import CONTENT_TYPE, hello
@@ -108,9 +107,12 @@ ROWS: Mapping[str, Bad] = {
     "no media type": told("unsupported-media-type", content_type=None),
     "binary": told("unsupported-media-type", content_type="application/octet-stream"),
     "other charset": told("unsupported-media-type", content_type=f"{CONTENT_TYPE}; charset=x"),
+    "data of another type": said("unsupported-media-type", datacontenttype="text/plain"),
     "binary data": said("unsupported-media-type", data_base64="AAAA"),
     "unknown encoding": told("unsupported-encoding", content_encoding="br"),
-    "gzip in name only": told("unsupported-encoding", content_encoding="gzip"),
+    "gzip in name only": replace(
+        told("unsupported-encoding", content_encoding="gzip"), detail="not gzip"
+    ),
     "gzip that was not agreed on": Bad(
         gzip.compress(RAW),
         "unsupported-encoding",
@@ -124,15 +126,24 @@ ROWS: Mapping[str, Bad] = {
         properties={"content_encoding": "gzip"},
     ),
     "two gzips": Bad(
-        gzip.compress(RAW) * 2, "unsupported-encoding", properties={"content_encoding": "gzip"}
+        gzip.compress(RAW) * 2,
+        "unsupported-encoding",
+        properties={"content_encoding": "gzip"},
+        detail="one whole gzip member",
+    ),
+    "half a gzip": Bad(
+        gzip.compress(RAW)[:-9],
+        "unsupported-encoding",
+        properties={"content_encoding": "gzip"},
+        detail="one whole gzip member",
     ),
     # limits
     "nested 100,000 deep": Bad(b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too-deep"),
     "nested 65 deep": data("too-deep", '"metadata":{"a":' + "[" * 65 + "]" * 65 + "}"),
     "integer of 100,000 digits": data("number-too-large", '"metadata":{"a":' + "9" * 100_000 + "}"),
     "2 to the power of 63": data("number-too-large", f'"metadata":{{"a":{2**63}}}'),
-    "1 MiB and a byte": Bad(padded(MAX_BYTES + 1), "too-large"),
-    "1 MiB less a byte": Bad(padded(MAX_BYTES - 1), None),
+    "1 MiB and a byte": Bad(padded(2**20 + 1), "too-large"),
+    "1 MiB less a byte": Bad(padded(2**20 - 1), None),
     # what readers understand differently
     "NaN": data("non-finite-number", '"metadata":{"a":NaN}'),
     "Infinity": data("non-finite-number", '"metadata":{"a":-Infinity}'),
@@ -165,6 +176,7 @@ ROWS: Mapping[str, Bad] = {
     "expiration": told("forbidden-property", expiration="60000"),
     "priority": told("forbidden-property", priority=9),
     "100 headers": told("forbidden-property", headers={f"h{n}": n for n in range(100)}),
+    "65 headers": told("forbidden-property", headers={f"h{n}": n for n in range(65)}),
     "header of 60 KB": told(None, headers={"x-other": "x" * 60_000}),
     "transient": told(None, delivery_mode=1),
     "plain UTF-8": told(None, content_type=f"{CONTENT_TYPE}; charset=UTF-8"),

@@ -26,6 +26,7 @@ def test_a_cloudevent_in_json_passes(content_type: str) -> None:
     assert check_properties(replace(GOOD, content_type=content_type)) == "report-3"
 
 
+@pytest.mark.proves("A-13")
 @pytest.mark.parametrize(
     ("properties", "refusal"),
     [

@@ -7,8 +7,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from api import app as making
 from api import breakers
-from api.access import OPEN, permissions_of, routes_of, undeclared
+from api.access import OPEN, Undeclared, permissions_of, routes_of, undeclared
 from tests.api.conftest import System, app_alone
 from tests.api.people import add_user, bearer, log_in
 from tests.api.test_plans import GOAL, GRAPH
@@ -24,12 +25,15 @@ def test_every_route_says_who_may_use_it() -> None:
 
 
 @pytest.mark.proves("S-4b")
-def test_without_saying_so_nothing_starts() -> None:
+def test_without_saying_so_nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     app = FastAPI()
     app.include_router(breakers.router)
     assert list(undeclared(app)) == []
     app.get("/left-open")(lambda: None)
     assert list(undeclared(app)) == ["GET /left-open"]
+    monkeypatch.setattr(making, "undeclared", lambda _: undeclared(app))
+    with pytest.raises(Undeclared, match="GET /left-open"):
+        making.described("a version with such a route")
 
 
 @pytest.mark.proves("S-4a")

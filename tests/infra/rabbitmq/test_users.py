@@ -220,6 +220,35 @@ async def read_reports(agent: AbstractChannel) -> None:
     await (await agent.get_queue("taskloom.reports", ensure=False)).get(fail=False)
 
 
+async def read_the_dead_letters(agent: AbstractChannel) -> None:
+    await (await agent.get_queue("taskloom.dead", ensure=False)).get(fail=False)
+
+
+async def empty_the_reports(agent: AbstractChannel) -> None:
+    await (await agent.get_queue("taskloom.reports", ensure=False)).purge()
+
+
+async def delete_the_exchange_of_reports(agent: AbstractChannel) -> None:
+    await agent.exchange_delete("taskloom.reports")
+
+
+async def delete_the_exchange_of_events(agent: AbstractChannel) -> None:
+    await agent.exchange_delete("taskloom.events")
+
+
+async def delete_the_exchange_of_signals(agent: AbstractChannel) -> None:
+    await agent.exchange_delete("taskloom.signals")
+
+
+async def take_the_orders_of_others(agent: AbstractChannel) -> None:
+    await agent.declare_queue("taskloom.signals.execution.sim.sim_worker_001", exclusive=True)
+
+
+async def take_the_requests_to_others(agent: AbstractChannel) -> None:
+    name = "taskloom.work.execution.sim.agent.sim_worker_001.1"
+    await agent.declare_queue(name, exclusive=True)
+
+
 async def keep_a_queue_of_its_own(agent: AbstractChannel) -> None:
     await agent.declare_queue(exclusive=True)
 
@@ -240,6 +269,13 @@ async def keep_a_queue_of_its_own(agent: AbstractChannel) -> None:
         listen_to_requests_to_anybody,
         listen_to_answers,
         read_reports,
+        empty_the_reports,
+        read_the_dead_letters,
+        delete_the_exchange_of_reports,
+        delete_the_exchange_of_events,
+        delete_the_exchange_of_signals,
+        take_the_orders_of_others,
+        take_the_requests_to_others,
         delete_the_dead_letters,
         take_the_work_of_others,
         keep_a_queue_of_its_own,
@@ -329,6 +365,7 @@ async def test_an_agent_of_one_type_has_no_heartbeat_of_another(node: PrivateRab
 @pytest.mark.node
 async def test_agents_of_a_type_open_no_more_than_they_may(node: PrivateRabbitMQ) -> None:
     rights = [agent_rights("execution", "CROWD", most=1)]
+    assert rights[0].limits == {"max-connections": 4, "max-channels": 16}
     passwords = {rights[0].user: DEVELOPMENT}
     wanted = written(definitions(rights, passwords)).encode()
     call(node.management_url, "POST", "definitions", wanted)

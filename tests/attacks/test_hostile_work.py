@@ -255,6 +255,21 @@ def test_a_graph_at_the_limit_is_judged_and_drawn_in_linear_time(name: str) -> N
 
 
 @pytest.mark.proves("S-20c")
+@pytest.mark.parametrize("shape", ["a chain", "a star", "layers"])
+def test_ten_times_as_many_tasks_cost_about_ten_times_as_much(shape: str) -> None:
+    whole = GRAPHS[shape]
+    few = graph(*whole[: len(whole) // 10])
+    many = graph(*whole)
+
+    def judge(tasks: tuple[Task, ...]) -> None:
+        check(tasks)
+        draw_graph("G", tasks, {})
+
+    taken, expected = seconds(lambda: judge(many)), 10 * seconds(lambda: judge(few))
+    assert taken < 4 * max(expected, LEAST), f"{taken:.3f} s instead of {expected:.3f} s"
+
+
+@pytest.mark.proves("S-20c")
 async def test_far_more_tasks_than_a_graph_may_have_are_not_even_read() -> None:
     tasks = [{"id": f"t{number}", "name": "T", "agent": "CAD"} for number in range(5 * SIZE)]
     hostile = plan(task_graph={"tasks": tasks})

@@ -131,6 +131,7 @@ def test_an_export_that_names_a_function_imports_nothing(tmp_path: Path, topic: 
 
 EXECUTES = {
     "pickle",
+    "cloudpickle",
     "marshal",
     "shelve",
     "dill",
@@ -140,6 +141,7 @@ EXECUTES = {
     "xml",
     "jsonpickle",
 }
+EVALUATES = {"eval", "exec", "compile", "unpack_archive"}
 
 
 @pytest.mark.proves("S-17b")
@@ -150,14 +152,18 @@ def test_nothing_of_ours_reads_what_could_be_code_or_an_archive() -> None:
             for node in ast.walk(ast.parse(path.read_text())):
                 match node:
                     case ast.Import(names=names):
-                        read = {each.name.partition(".")[0] for each in names}
+                        read = {each.name.partition(".")[0] for each in names} & EXECUTES
                     case ast.ImportFrom(module=str(module)):
-                        read = {module.partition(".")[0]}
-                    case ast.Call(func=ast.Name(id="eval" | "exec" | "compile" as name)):
+                        read = {module.partition(".")[0]} & EXECUTES
+                    case (
+                        ast.Name(id=name) | ast.Attribute(value=ast.Name(id="builtins"), attr=name)
+                    ):
+                        read = {name} & EVALUATES
+                    case ast.Attribute(attr="unpack_archive" as name):
                         read = {name}
                     case _:
                         continue
-                found += [f"{path}: {name}" for name in read & (EXECUTES | {"eval", "exec"})]
+                found += [f"{path}: {name}" for name in read]
     assert found == []
 
 
@@ -167,11 +173,17 @@ def test_nothing_of_ours_reads_what_could_be_code_or_an_archive() -> None:
 @pytest.mark.proves("S-19c")
 async def test_there_is_no_door_that_nobody_has_written_down(front: httpx2.AsyncClient) -> None:
     for path in (
-        "debug", "admin", "console", ".env", ".git/config", "metrics", "actuator/env",
+        "debug", "admin", "console", ".env", ".git/config", "metrics/cgroup", "actuator/env",
         "server-status", "phpinfo.php", "api/v1/debug", "api/v1/config", "redoc", "docs",
         "openapi.json", "graphql", "static/../../etc/passwd",
     ):  # fmt: skip
         assert (await front.get(f"/{path}")).status_code == 404, path
+
+
+@pytest.mark.proves("S-19c")
+async def test_what_prometheus_is_told_is_told_to_nobody_else(system: System) -> None:
+    nobody = {"authorization": ""}
+    assert (await system.http.get("/metrics", headers=nobody)).status_code == 401
 
 
 @pytest.mark.proves("S-19d")

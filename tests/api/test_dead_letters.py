@@ -119,6 +119,21 @@ async def test_a_letter_shows_its_body_as_json_or_in_base64(
 
 
 @pytest.mark.proves("A-07")
+async def test_a_type_that_nobody_knew_when_it_came_is_accepted_once_it_is_known(
+    system: System,
+) -> None:
+    said = report(0)
+    of_later = orjson.dumps(orjson.loads(said) | {"type": "agent.promoted"})
+    table = DeadLetterTable(system.pool)
+    await table.keep(
+        [dead(number, body, reason="unknown-type") for number, body in enumerate((said, of_later))]
+    )
+    await system.say(AgentRegistered.model_validate(hello("a0")["data"]))
+    answer = await get(system, "/rehearsal")
+    assert [verdict["answer"] for verdict in answer["verdicts"]] == ["accepted", "refused"]
+    assert answer["verdicts"][1]["reason"] == "unknown-type"
+
+
 async def test_the_rehearsal_says_what_would_be_accepted(
     system: System, numbers: Sequence[int]
 ) -> None:

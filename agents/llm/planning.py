@@ -20,8 +20,9 @@ from agents.llm.answers import (
     judge_of,
     wrong_with_decomposition,
 )
+from agents.llm.asking import NoAnswer
 from agents.llm.model import Question
-from agents.llm.panel import NoAnswer, Panel
+from agents.llm.panel import Panel
 from agents.llm.prompts import CURRENT, prompt
 from agents.llm.rights import plain, rights
 from agents.planners.proposals import HOURLY_RATES, DomainPlan, Proposal

@@ -18,7 +18,10 @@ from domain.recorded import Report
 log = structlog.get_logger(__name__)
 
 MOST_DENIALS: Final = 100
-"""Denials of one actor a minute that are written down; the rest is counted in the log."""
+"""Denials of one actor a minute that are written down; how many more there were, the log says.
+
+Who says nothing of themselves is counted by address: one who is noisy hides nobody else.
+"""
 
 NOBODY: Final = "nobody"
 """Who acts where nobody knows who it is."""
@@ -52,7 +55,8 @@ class Auditor:
     ) -> None:
         """Note an act. Where the record is not to be had, the process's log has it."""
         now = self._clock.now()
-        if outcome == "refused" and not self._is_worth_noting(actor, now):
+        who = f"{actor} at {address}" if actor == NOBODY else actor
+        if outcome == "refused" and not self._is_worth_noting(who, now):
             return
         body = AuditNoted(
             day=f"{now:%Y-%m-%d}",
@@ -75,14 +79,22 @@ class Auditor:
         except Unavailable as error:
             log.warning("audit.not_recorded", act=act, subject=subject, why=str(error))
 
-    def _is_worth_noting(self, actor: str, now: datetime) -> bool:
-        begun, count = self._denials.pop(actor, (now, 0))
+    def _is_worth_noting(self, who: str, now: datetime) -> bool:
+        begun, count = self._denials.pop(who, (now, 0))
         if now - begun >= timedelta(minutes=1):
+            self._tell_of_more(who, count)
             begun, count = now, 0
-        self._denials[actor] = (begun, count + 1)
+        if count == MOST_DENIALS:
+            log.warning("audit.too_many", who=who, a_minute=MOST_DENIALS)
+        self._denials[who] = (begun, count + 1)
         if len(self._denials) > _MOST_ACTORS:
-            self._denials.popitem(last=False)
+            forgotten, (_, known) = self._denials.popitem(last=False)
+            self._tell_of_more(forgotten, known)
         return count < MOST_DENIALS
+
+    def _tell_of_more(self, who: str, count: int) -> None:
+        if count > MOST_DENIALS:
+            log.warning("audit.left_out", who=who, denials=count - MOST_DENIALS)
 
 
 def address_of(request: HTTPConnection) -> str:

@@ -93,6 +93,7 @@ class Callers:
         try:
             claims = self._tokens.read(token, now=self._clock.now())
         except BadToken as bad:
+            await self._attempts.fail(address)  # first: who has to wait writes nothing down
             if bad.is_forged:
                 await self._auditor.note(
                     "identity.forged",
@@ -102,7 +103,6 @@ class Callers:
                     detail=str(bad),
                     address=address,
                 )
-            await self._attempts.fail(address)
             raise Unauthenticated(str(bad)) from bad
         if claims.kind == "agent+jwt":
             return await self._agent(claims)

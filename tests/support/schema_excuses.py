@@ -43,6 +43,7 @@ What is refused as ``invalid`` is never among them: that is said of the form alo
 """
 
 _BEYOND_FORMS: Final[Mapping[str, str]] = {
+    "Base64 decoding error": "which texts are base64 is said by a format, which it does not draw",
     "int_type": "to JSON Schema 1.0 is an integer as well",
     "is not a duration": "durations are written as people do, which is in no pattern",
     "and no other rule has any": "what one field says of another is in no schema of ours",

@@ -16,7 +16,7 @@ from api.metrics_answers import SystemMetrics
 from api.queue import QueuesAnswer, show_queues
 from api.reading import Reading
 from api.status import StatusReport, show_status
-from projections.usage import USAGE, Spent, spent_by_model
+from projections.usage import USAGE, ModelTotals, spent_by_model
 
 router = APIRouter(tags=["metrics"])
 
@@ -137,7 +137,7 @@ def _of_queues(answer: QueuesAnswer) -> Iterator[Metric]:
     yield _gauge("queue_places", "How many tasks they take at once.", places, *_KIND)
 
 
-def _of_models(spent: Sequence[Spent]) -> Iterator[Metric]:
+def _of_models(spent: Sequence[ModelTotals]) -> Iterator[Metric]:
     models = {(one.provider, one.model): one for one in spent}
     calls: Samples = {key: one.calls for key, one in models.items()}
     failed: Samples = {key: one.failed for key, one in models.items()}

@@ -114,7 +114,7 @@ USAGE = View(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class ModelTotals:
     """What all calls of one model came to."""
 
     provider: str
@@ -129,9 +129,9 @@ class Spent:
     seconds: float
 
 
-async def spent_by_model(connection: Connection) -> Sequence[Spent]:
+async def spent_by_model(connection: Connection) -> Sequence[ModelTotals]:
     """Return what each model has been asked for."""
-    async with connection.cursor(row_factory=class_row(Spent)) as cursor:
+    async with connection.cursor(row_factory=class_row(ModelTotals)) as cursor:
         await cursor.execute(
             "select provider, model, sum(calls)::bigint as calls, sum(failed)::bigint as failed,"
             " sum(input_tokens)::bigint as input_tokens,"

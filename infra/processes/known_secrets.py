@@ -16,12 +16,10 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from domain.errors import Refused
+from infra.rabbitmq.definitions import DEVELOPMENT
 from infra.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-DEVELOPMENT: Final = "development-only"
-"""The password in the files of this repository, and what its other secrets begin with."""
 
 _KNOWN: Final = frozenset(
     {

@@ -6,6 +6,7 @@ seen that the question is the same, too; what was refused has led to nothing, an
 
 import hashlib
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from starlette.datastructures import Headers
@@ -67,7 +68,15 @@ def _fingerprint(scope: Scope, message: Message) -> bytes:
     body: bytes = message.get("body", b"")
     if body:
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(f"{scope['method']} {scope['path']} ".encode() + body).digest()
+    asked = f"{scope['method']} {scope['path']}{_query(scope)} "
+    return hashlib.sha256(asked.encode() + body).digest()
+
+
+def _query(scope: Scope) -> str:
+    """Return what is asked in the query; how long somebody waits for the answer does not matter."""
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    asked = sorted(pair for pair in query if pair[0] != "wait")
+    return f"?{urlencode(asked)}" if asked else ""
 
 
 def _again(first: Message, receive: Receive) -> Receive:

@@ -42,6 +42,14 @@ async def test_a_key_is_good_for_one_body_and_one_path(system: System) -> None:
     assert other_method.status_code == 200
     answer = await system.http.post(f"/api/v1/plans/{plan_id}", headers=OTHER_KEY)
     assert is_mismatch(answer), "another method is another question"
+    answer = await system.http.delete(f"/api/v1/plans/{plan_id}?reason=tea", headers=OTHER_KEY)
+    assert is_mismatch(answer), "another query is another question"
+
+
+async def test_who_waits_longer_asks_the_same(system: System) -> None:
+    first = await system.http.post(f"{CREATE}?wait=0", json=ASKED, headers=KEY)
+    again = await system.http.post(f"{CREATE}?wait=1", json=ASKED, headers=KEY)
+    assert again.json()["plan_id"] == first.json()["plan_id"]
 
 
 async def test_what_was_refused_frees_its_key(system: System) -> None:

@@ -103,7 +103,7 @@ class Deps:
     """Hands out what agents sign with; None where nobody looks at signatures."""
 
     signatures: Strictness = "off"
-    """Whether reports of agents have to be signed."""
+    """Whether what agents say has to be signed."""
 
     cursor_secret: bytes = field(default_factory=lambda: token_bytes(32))
     """Seals cursors; the same in every process, where a page may come from another one."""

@@ -69,7 +69,7 @@ class RegisteredAnswer(BaseModel):
 
     protocol: Terms
     signing: Signing | None = None
-    """The key that it signs its reports with from now on, where it has offered to."""
+    """The key that it signs with from now on, where it has offered to."""
 
 
 class DeregisteredAnswer(BaseModel):

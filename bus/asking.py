@@ -10,6 +10,7 @@ from aio_pika import RobustConnection
 
 from bus.depths import BrokerUnavailable
 from bus.listening import listen_to
+from bus.messages import Delivery
 from bus.ports import Sender
 from bus.refusals import Unreadable
 from bus.requests import AgentAnswer, AgentInvoke, decode_answer, encode_request, request_key
@@ -113,9 +114,9 @@ class Asker:
         finally:
             del self._waiting[request.request_id]
 
-    def _hear(self, raw: bytes, _: str) -> None:
+    def _hear(self, delivery: Delivery) -> None:
         try:
-            answer = decode_answer(raw)
+            answer = decode_answer(delivery.body)
         except Unreadable as refusal:
             log.warning("answer.unreadable", code=refusal.code, why=str(refusal))
             return

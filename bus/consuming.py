@@ -44,7 +44,7 @@ class _Link:
 
     async def arrive(self, message: DeliveredMessage) -> None:
         """Take a delivery."""
-        delivery = _delivery(message)
+        delivery = delivery_of(message)
         self.last = delivery.tag
         self.arrived.append(delivery)
         self.something.set()
@@ -171,7 +171,8 @@ async def _close(channel: AbstractChannel) -> None:
         await channel.close()
 
 
-def _delivery(message: DeliveredMessage) -> Delivery:
+def delivery_of(message: DeliveredMessage) -> Delivery:
+    """Return a message as the loops know it."""
     said = message.header.properties
     return Delivery(
         body=message.body,

@@ -12,9 +12,11 @@ from uuid import uuid4
 
 from aio_pika import RobustConnection
 
-from bus.messages import Message, Outcome
+from bus.heartbeats import Believing, Hear, listen
+from bus.messages import Delivery, Message, Outcome
 from bus.ports import Sender
-from bus.signals import ECHO, Hear, Heartbeat, listen
+from bus.signals import ECHO, Heartbeat
+from bus.together import run_together
 from bus.topology import SIGNALS
 
 INTERVAL: Final = 0.2
@@ -24,10 +26,10 @@ INTERVAL: Final = 0.2
 class Ears:
     """Listens all the time, and tells whoever listens just now."""
 
-    def __init__(self, sender: Sender, *, requires_user: bool = False) -> None:
-        """``requires_user`` hears nobody who does not say which user of the broker they are."""
+    def __init__(self, sender: Sender, *, believing: Believing | None = None) -> None:
+        """Take how to talk to oneself, and whom to believe."""
         self._sender = sender
-        self._requires_user = requires_user
+        self._believing = believing or Believing()
         self._voice = uuid4().hex.encode()
         self._words = 0
         self._hearers: tuple[Hear, ...] = ()
@@ -35,9 +37,7 @@ class Ears:
 
     async def open(self, connection: RobustConnection) -> None:
         """Begin to listen over a connection."""
-        await listen(
-            connection, self._hear, echo=self._hear_echo, requires_user=self._requires_user
-        )
+        await listen(connection, self._hear, believing=self._believing, echo=self._hear_echo)
 
     @contextmanager
     def listening(self, *hearers: Hear, echo: Callable[[], None]) -> Generator[None]:
@@ -49,7 +49,11 @@ class Ears:
             self._hearers, self._echo = (), None
 
     async def run(self) -> None:
-        """Talk to oneself until cancelled; while nothing is taken, one word waits and no more."""
+        """Believe, and talk to oneself, until cancelled."""
+        await run_together(self._believing.run(), self._talk())
+
+    async def _talk(self) -> None:
+        """Say one word after the other; while nothing is taken, one waits and no more."""
         while True:
             said = self._say()
             await asyncio.sleep(INTERVAL)
@@ -74,6 +78,6 @@ class Ears:
         for hear in self._hearers:
             hear(heartbeat)
 
-    def _hear_echo(self, voice: bytes, _: str) -> None:
-        if voice == self._voice and self._echo is not None:
+    def _hear_echo(self, delivery: Delivery) -> None:
+        if delivery.body == self._voice and self._echo is not None:
             self._echo()

@@ -95,7 +95,8 @@ class Gate:
             Unavailable: The database does not answer; checking again does no harm.
         """
         if self._signatures is not None:
-            await self._signatures.look_up(group)
+            said = [said for heard in group if (said := heard.said)]
+            await self._signatures.look_up(each.key_id for each in said)
         for heard in group:
             if heard.report is None:
                 continue
@@ -192,8 +193,8 @@ class Gate:
         if user.kind:
             await self._refuse_suspended(user.user)
             await self._check_kind(report, user, agent_id)
-        if self._signatures is not None:
-            heard.signer = self._signatures.signer_of(heard)
+        if self._signatures is not None and (said := heard.said):
+            heard.signer = self._signatures.signer_of(said)
         if heard.signer:
             await self._refuse_suspended(agent_actor(heard.signer))
         if heard.encoding is not None:

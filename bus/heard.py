@@ -7,6 +7,7 @@ from bus.envelope import decode_report
 from bus.failpoints import reach
 from bus.messages import Delivery
 from bus.properties import PLAIN, check_agreement, check_properties
+from bus.signing import Said
 from domain.deciders import PUBLIC_REPORTS
 from domain.errors import Refused, TaskloomError
 from domain.policies import AnyReport
@@ -34,6 +35,18 @@ class Heard:
         """How the body is compressed, if it is."""
         encoding = self.delivery.properties.content_encoding
         return None if encoding in PLAIN else encoding
+
+    @property
+    def said(self) -> Said | None:
+        """What a signature would be of, if it says anything."""
+        if self.report is None:
+            return None
+        return Said(
+            message_id=self.report.id,
+            body=self.report.body,
+            sent=self.delivery.body,
+            headers=self.delivery.properties.headers,
+        )
 
     def refuse(self, refusal: Refused) -> None:
         """Take note that what it says is not accepted."""

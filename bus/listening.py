@@ -14,7 +14,9 @@ import structlog
 from aio_pika import RobustConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from bus.consuming import delivery_of
 from bus.lost import LOST, telling_loss
+from bus.messages import Delivery
 from bus.together import end
 from bus.topology import SIGNALS
 
@@ -22,8 +24,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN: Final = 5.0
 
-Arrive: TypeAlias = Callable[[bytes, str], None]
-"""Takes what was said, and which user of the broker it says has said it: no other can be named."""
+Arrive: TypeAlias = Callable[[Delivery], None]
+"""Takes what was said."""
 
 
 async def listen_to(
@@ -125,4 +127,4 @@ class Listener:
 
     async def _arrive(self, message: DeliveredMessage) -> None:
         if hear := self._heard.get(message.routing_key or ""):
-            hear(message.body, message.header.properties.user_id or "")
+            hear(delivery_of(message))

@@ -24,7 +24,7 @@ ENCODINGS: Final[Sequence[Literal["gzip", "identity"]]] = ("gzip", "identity")
 """The content encodings that reports may have, the preferred one first."""
 
 SIGNATURES: Final[Sequence[Literal["hmac-sha256"]]] = ("hmac-sha256",)
-"""The ways to sign reports that are understood, the preferred one first."""
+"""The ways to sign that are understood, the preferred one first."""
 
 Version = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -41,7 +41,7 @@ class Offer(Value):
     versions: Annotated[tuple[Version, ...], Field(min_length=1, max_length=100)] = (1,)
     encodings: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] = ("identity",)
     signatures: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
-    """How it can sign its reports; it is handed a key where it says so."""
+    """How it can sign its reports and heartbeats; it is handed a key where it says so."""
 
 
 class Terms(Value):
@@ -55,7 +55,7 @@ class Terms(Value):
     """Of reports and events: CloudEvents 1.0 in JSON."""
 
     signatures: Strictness
-    """Whether reports of agents have to be signed: ``require``, or only if they are, rightly."""
+    """Whether what agents say has to be signed: ``require``, or only if it is, rightly."""
 
     max_message_bytes: int = MAX_BYTES
     heartbeat_seconds: float
@@ -83,7 +83,7 @@ class Terms(Value):
 
 
 class Signing(Value):
-    """What an agent signs its reports with, and how. It is told once; nobody keeps it."""
+    """What an agent signs with, and how. It is told once; nobody keeps it."""
 
     scheme: Literal["hmac-sha256"] = SIGNATURES[0]
     key_id: str

@@ -3,18 +3,15 @@
 They travel on ``taskloom.signals`` without confirmation that anybody heard them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-import structlog
-from aio_pika import RobustConnection
 from pydantic import Field, ValidationError
 
-from bus.listening import Arrive, listen_to
 from bus.messages import Message
-from bus.refusals import BadSchema, NotAnObject, Unreadable
-from bus.senders import may_speak_for
+from bus.refusals import BadSchema, NotAnObject
+from bus.signing import Said, SigningKey, signature_headers
 from bus.strict_json import loads_strict
 from bus.tolerance import validate_tolerantly
 from bus.topology import SIGNALS
@@ -22,15 +19,12 @@ from domain.agent import Lifecycle
 from domain.values import AgentId, AgentType, Epoch, Name, Role, RunId, TaskId, Text, Value
 from domain.wrong import first_wrong
 
-log = structlog.get_logger(__name__)
-
 HEARTBEAT: Final = "agent.heartbeat"
 ECHO: Final = "keeper.echo"
 S = TypeVar("S", bound=Value)
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Load: TypeAlias = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-Hear: TypeAlias = "Callable[[Heartbeat], None]"
 
 
 class HeldTask(Value):
@@ -84,14 +78,19 @@ class Heartbeat(Value):
     dependencies: Annotated[tuple[Dependency, ...], Field(max_length=100)] = ()
 
 
-def encode_heartbeat(heartbeat: Heartbeat, *, message_id: str) -> Message:
-    """Return a heartbeat as it is published."""
+def encode_heartbeat(
+    heartbeat: Heartbeat, *, message_id: str, key: SigningKey | None = None
+) -> Message:
+    """Return a heartbeat as it is published; ``key`` signs it."""
+    sent = heartbeat.__pydantic_serializer__.to_json(heartbeat)
+    said = Said(message_id=message_id, body=heartbeat, sent=sent)
     return Message(
         exchange=SIGNALS,
         key=HEARTBEAT,
-        body=heartbeat.__pydantic_serializer__.to_json(heartbeat),
+        body=sent,
         message_id=message_id,
         type=HEARTBEAT,
+        headers=None if key is None else signature_headers(key, said),
         content_type="application/json",
         mandatory=False,
         is_persistent=False,
@@ -125,35 +124,3 @@ def read_signal(raw: bytes, models: Mapping[str, type[S]]) -> S:
         where, why = first_wrong(error)
         pointer = "".join(f"/{part}" for part in where)
         raise BadSchema(f"{pointer}: {why}") from error
-
-
-async def listen(
-    connection: RobustConnection,
-    hear: Hear,
-    *,
-    echo: Arrive | None = None,
-    requires_user: bool = False,
-) -> None:
-    """Hear every heartbeat from now on, until the connection is closed for good.
-
-    Agents of one type are not heard when they speak for another one; ``requires_user`` hears nobody
-    who does not say which user of the broker they are. ``echo`` hears what is said there only to
-    know that one hears.
-    """
-
-    def arrive(raw: bytes, user: str) -> None:
-        try:
-            heartbeat = decode_heartbeat(raw)
-        except Unreadable as refusal:
-            log.warning("signals.unreadable", code=refusal.code, why=str(refusal))
-            return
-        kind = (heartbeat.role, heartbeat.agent_type)
-        if may_speak_for(user, *kind, requires_user=requires_user):
-            hear(heartbeat)
-        else:
-            log.warning("signals.foreign", user=user, agent=heartbeat.agent_id)
-
-    heard: dict[str, Arrive] = {HEARTBEAT: arrive}
-    if echo is not None:
-        heard[ECHO] = echo
-    await listen_to(heard, connection=connection)

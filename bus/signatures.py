@@ -1,21 +1,19 @@
-"""Checks the signatures of reports, by keys that it remembers for two seconds at most."""
+"""Checks the signatures of agents, by keys that it remembers for two seconds at most."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
-from bus.heard import Heard
 from bus.ports import Clock
 from bus.refusals import BadSignature, MissingSignature, ReplacedKey
-from bus.signing import KEY_ID, SIGNATURE, SigningKey, canonical, is_signed
+from bus.signing import KEY_ID, SIGNATURE, Said, SigningKey, canonical, is_signed
 
 Strictness = Literal["off", "verify", "require"]
 
 BELIEVED: Final = timedelta(seconds=2)
 """How long a revoked key may go on counting."""
 
-_LONGEST: Final = 100
 _MOST: Final = 20_000
 
 
@@ -67,7 +65,7 @@ class HandedOut(Keys, Protocol):
 
 
 class Signatures:
-    """Says who has signed a report, and refuses what is not signed as it should be."""
+    """Says who has signed something, and refuses what is not signed as it should be."""
 
     def __init__(self, keys: Keys, clock: Clock, *, strictness: Strictness) -> None:
         """Take the keys; ``require`` refuses what agents have not signed, ``verify`` takes it."""
@@ -76,19 +74,19 @@ class Signatures:
         self._strictness = strictness
         self._known: dict[str, tuple[KnownKey | None, datetime]] = {}
 
-    async def look_up(self, group: Sequence[Heard]) -> None:
-        """Have the keys of a group at hand, with one question for all of them.
+    def has_at_hand(self, key_id: str) -> bool:
+        """Tell whether a key was looked up so lately that it need not be again."""
+        _, at = self._known.get(key_id, (None, None))
+        return at is not None and self._clock.now() - at < BELIEVED
+
+    async def look_up(self, key_ids: Iterable[str]) -> None:
+        """Have keys at hand, with one question for all of them.
 
         Raises:
             Unavailable: The database does not answer.
         """
         now = self._clock.now()
-        wanted = {key_id for heard in group if (key_id := _told(heard, KEY_ID))}
-        unknown = sorted(
-            key_id
-            for key_id in wanted
-            if key_id not in self._known or now - self._known[key_id][1] >= BELIEVED
-        )
+        unknown = sorted(key_id for key_id in {*key_ids} - {""} if not self.has_at_hand(key_id))
         if not unknown:
             return
         if len(self._known) > _MOST:
@@ -96,20 +94,18 @@ class Signatures:
         found = await self._keys.known(unknown)
         self._known |= {key_id: (found.get(key_id), now) for key_id in unknown}
 
-    def signer_of(self, heard: Heard) -> str:
-        """Return the agent whose key has signed a report: nobody, where nobody needs to.
+    def signer_of(self, said: Said) -> str:
+        """Return the agent whose key has signed something: nobody, where nobody needs to.
 
         Raises:
-            BadSignature: The signature is not that of the agent that the report speaks for.
+            BadSignature: The signature is not that of the agent that it speaks for.
             MissingSignature: There is none, and there has to be one.
             ReplacedKey: It was right before the agent was handed another key.
         """
-        report = heard.report
-        agent_id = getattr(report.body, "agent_id", None) if report is not None else None
-        if report is None or agent_id is None:
+        agent_id, key_id = said.agent_id, said.key_id
+        if agent_id is None:
             return ""
-        key_id, signature = _told(heard, KEY_ID), _told(heard, SIGNATURE)
-        if not key_id or not signature:
+        if not key_id or not said.signature:
             if self._strictness == "require":
                 raise MissingSignature(f"{KEY_ID} and {SIGNATURE} have to be set: agents sign here")
             return ""
@@ -118,8 +114,7 @@ class Signatures:
             raise BadSignature(f"the key {key_id} {'is revoked' if known else 'is unknown here'}")
         if known.agent_id != agent_id:
             raise BadSignature(f"the key {key_id} is another agent's than {agent_id}'s")
-        signed = canonical(message_id=report.id, body=report.body, sent=heard.delivery.body)
-        if not is_signed(known.key, signed, signature):
+        if not is_signed(known.key, canonical(said), said.signature):
             raise BadSignature(f"the signature by {key_id} is not that of this message")
         if known.is_revoked:
             raise ReplacedKey(f"{agent_id} has registered again since it was handed {key_id}")
@@ -139,8 +134,3 @@ class Signatures:
             for key_id, entry in self._known.items()
             if entry[0] is None or entry[0].agent_id != agent_id
         }
-
-
-def _told(heard: Heard, header: str) -> str:
-    value = (heard.delivery.properties.headers or {}).get(header)
-    return value if isinstance(value, str) and len(value) <= _LONGEST else ""

@@ -7,11 +7,13 @@ anywhere: whoever has the secret makes it again from the key's id and the agent'
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from bus.envelope import type_of
 from domain.errors import Refused
-from domain.policies import AnyReport
+from domain.values import Value
 
 SIGNATURE: Final = "x-taskloom-signature"
 KEY_ID: Final = "x-taskloom-key-id"
@@ -29,6 +31,7 @@ SIGNED_LINES: Final = (
 """What is signed, joined by line feeds, for those who have to write it in another language."""
 
 _KEY_BYTES: Final = 32
+_LONGEST: Final = 100
 
 
 class BadKey(Refused):
@@ -76,18 +79,55 @@ def key_of(secret: bytes, *, key_id: str, agent_id: str) -> SigningKey:
     return SigningKey(key_id=key_id, secret=hmac.digest(secret, purpose, "sha256"))
 
 
-def canonical(*, message_id: str, body: AnyReport, sent: bytes) -> bytes:
-    """Return what is signed of a report: ``sent`` is the body of the message, byte for byte."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A report or a heartbeat, as far as it can be signed, and the signature that it may have."""
+
+    message_id: str
+    body: Value
+    sent: bytes
+    """The body of the message, byte for byte."""
+
+    headers: Mapping[str, object] | None = None
+
+    @property
+    def agent_id(self) -> str | None:
+        """Whom it speaks for, if that is an agent."""
+        return getattr(self.body, "agent_id", None)
+
+    @property
+    def key_id(self) -> str:
+        """Which key it says that it is signed by."""
+        return self._header(KEY_ID)
+
+    @property
+    def signature(self) -> str:
+        """The signature that it has."""
+        return self._header(SIGNATURE)
+
+    def _header(self, name: str) -> str:
+        value = (self.headers or {}).get(name)
+        return value if isinstance(value, str) and len(value) <= _LONGEST else ""
+
+
+def signature_headers(key: SigningKey, said: Said) -> Mapping[str, str]:
+    """Return the headers that sign something."""
+    return {KEY_ID: key.key_id, SIGNATURE: sign(key, canonical(said))}
+
+
+def canonical(said: Said) -> bytes:
+    """Return what is signed."""
+    body = said.body
     task_id = getattr(body, "task_id", "")
     epoch = getattr(body, "epoch", "")
     lines = (
         _SCHEME,
-        message_id,
-        body.type,
+        said.message_id,
+        type_of(body),
         task_id,
         epoch,
         getattr(body, "agent_id", ""),
-        hashlib.sha256(sent).hexdigest(),
+        hashlib.sha256(said.sent).hexdigest(),
     )
     return "\n".join(map(str, lines)).encode()
 

@@ -105,7 +105,7 @@ class Broker(_Part):
     them, which is right where each type of agents has a user of its own."""
 
     signatures: Literal["off", "verify", "require"] = "off"
-    """``verify`` refuses reports of agents with a wrong signature, ``require`` those with none."""
+    """``verify`` refuses what has a wrong signature of an agent, ``require`` what has none."""
 
     report_rate: PositiveInt = 1_000
     """Reports of one agent a second; what it says beyond waits while others have something to
@@ -276,7 +276,7 @@ class Agents(_Part):
     """Seconds without a heartbeat after which the local stack starts an agent again."""
 
     key: SecretStr | None = None
-    """What this agent signs its reports with, as ``taskloom agent-key issue`` has printed it."""
+    """What this agent signs with, as ``taskloom agent-key issue`` has printed it."""
 
     key_file: Path | None = None
     """Where that is, instead."""

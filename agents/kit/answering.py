@@ -10,6 +10,7 @@ from agents.kit.draining import drain
 from agents.kit.gate import Gate
 from agents.kit.identity import Identity
 from agents.kit.outcome import classified, readable, traced
+from bus.messages import Delivery
 from bus.ports import Sender
 from bus.refusals import Unreadable
 from bus.requests import AgentAnswer, AgentInvoke, AnswerStatus, decode_request, encode_answer
@@ -42,10 +43,10 @@ class Answering:
         self._dependencies = dependencies
         self._running: set[asyncio.Task[None]] = set()
 
-    def hear(self, raw: bytes, _: str) -> None:
+    def hear(self, delivery: Delivery) -> None:
         """Take a request, and answer it as soon as there is an answer."""
         try:
-            request = decode_request(raw)
+            request = decode_request(delivery.body)
         except Unreadable as refusal:
             log.warning("request.unreadable", code=refusal.code, why=str(refusal))
             return

@@ -30,6 +30,7 @@ from agents.kit.reporter import Reporter
 from bus.connect import CONNECT_TIMEOUT, connect, reconnect_interval, with_heartbeat
 from bus.listening import Listener, listen_to
 from bus.lost import insist, telling_loss
+from bus.messages import Delivery
 from bus.orders import AgentStop, decode_order, order_key, order_queue
 from bus.ports import Clock, SystemClock
 from bus.publishing import Publisher
@@ -65,7 +66,7 @@ class Options:
     """For work that waits for a place here, before it goes back to agents that may have one."""
 
     key: SigningKey | None = None
-    """What it signs its reports with."""
+    """What it signs its reports and heartbeats with."""
 
     compresses: bool = False
     """Whether it sends large reports as gzip."""
@@ -265,6 +266,7 @@ class _Duty:
                 body=ProcessBody(),
                 interval=options.heartbeat,
                 clock=self._clock,
+                key=options.key,
             )
         )
 
@@ -273,10 +275,10 @@ class _Duty:
         assert self._lanes is not None  # noqa: S101 # begin comes before
         await self._lanes.open()
 
-    def _obey(self, raw: bytes, _: str) -> None:
+    def _obey(self, delivery: Delivery) -> None:
         assert self._carrier is not None  # noqa: S101 # it is there before anybody listens
         try:
-            order = decode_order(raw)
+            order = decode_order(delivery.body)
         except Unreadable as refusal:
             log.warning("order.unreadable", code=refusal.code, why=str(refusal))
             return

@@ -8,6 +8,7 @@ from agents.kit.identity import Identity
 from bus.messages import Outcome
 from bus.ports import Clock, Sender
 from bus.signals import Heartbeat, encode_heartbeat
+from bus.signing import SigningKey
 from domain.agent import Lifecycle
 
 
@@ -35,8 +36,10 @@ class Heart:
         body: Body,
         interval: float,
         clock: Clock,
+        key: SigningKey | None = None,
     ) -> None:
-        """Take what it speaks of; ``interval`` is in seconds."""
+        """Take what it speaks of; ``interval`` is in seconds, ``key`` signs every heartbeat."""
+        self._key = key
         self._sender = sender
         self._identity = identity
         self._carrier = carrier
@@ -61,10 +64,9 @@ class Heart:
     def beat(self) -> asyncio.Future[Outcome]:
         """Send one heartbeat now."""
         self._beats += 1
+        message_id = f"{self._identity.instance}/{self._beats}"
         return self._sender.send(
-            encode_heartbeat(
-                self._heartbeat(), message_id=f"{self._identity.instance}/{self._beats}"
-            )
+            encode_heartbeat(self._heartbeat(), message_id=message_id, key=self._key)
         )
 
     async def _beat_on(self) -> None:

@@ -19,6 +19,7 @@ from bus.connect import connect, reconnect_interval
 from bus.lost import LOST, telling_loss
 from bus.ports import Clock
 from bus.publishing import Publisher
+from bus.signing import SigningKey
 
 log = structlog.get_logger(__name__)
 
@@ -41,9 +42,14 @@ class Pulse:
         body: Body,
         interval: float,
         clock: Clock,
+        key: SigningKey | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        """Take what the heart speaks of; ``interval`` and ``patience`` are in seconds."""
+        """Take what the heart speaks of; ``interval`` and ``patience`` are in seconds.
+
+        ``key`` signs every heartbeat.
+        """
+        self._key = key
         self._url = url
         self._identity = identity
         self._carrier = carrier
@@ -111,6 +117,7 @@ class Pulse:
                     body=self._body,
                     interval=self._interval,
                     clock=self._clock,
+                    key=self._key,
                 ) as self._heart:
                     self._heart.is_stopping = self._is_stopping
                     await self._until(is_stuck=True)

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import structlog
-from pamqp.common import FieldValue
 
 from agents.kit.identity import Identity
 from bus.dead_letters import Origin, dead_letter_headers
@@ -14,7 +13,7 @@ from bus.envelope import agent_actor, encode_report, type_of
 from bus.lost import LOST, telling_loss
 from bus.messages import Message
 from bus.ports import Clock, Sender
-from bus.signing import KEY_ID, SIGNATURE, SigningKey, canonical, sign
+from bus.signing import Said, SigningKey, signature_headers
 from bus.topology import DEAD, REPORTS
 from domain.deciders import stream_of
 from domain.errors import Refused
@@ -33,13 +32,6 @@ _RESTORED_RECENTLY = 1.0
 
 LARGE: Final = 4_096
 """Bytes from which on compressing a report is worth it."""
-
-
-def _signed(
-    key: SigningKey, report_id: str, body: AnyReport, sent: bytes
-) -> Mapping[str, FieldValue]:
-    signature = sign(key, canonical(message_id=report_id, body=body, sent=sent))
-    return {KEY_ID: key.key_id, SIGNATURE: signature}
 
 
 class Reporter:
@@ -88,13 +80,14 @@ class Reporter:
         sent, encoding = encode_report(report), None
         if self.compresses and len(sent) >= LARGE and (packed := deflate(sent)) is not None:
             sent, encoding = packed, "gzip"
+        said = Said(message_id=report_id, body=body, sent=sent)
         return Message(
             exchange=REPORTS,
             key=type_of(body),
             body=sent,
             message_id=report_id,
             type=type_of(body),
-            headers=None if self._key is None else _signed(self._key, report_id, body, sent),
+            headers=None if self._key is None else signature_headers(self._key, said),
             content_encoding=encoding,
         )
 

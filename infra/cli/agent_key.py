@@ -1,4 +1,4 @@
-"""``taskloom agent-key``: what agents sign their reports with."""
+"""``taskloom agent-key``: what agents sign with."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from infra.cli.output import say
 
-app = typer.Typer(help="Keys that agents sign their reports with.", no_args_is_help=True)
+app = typer.Typer(help="Keys that agents sign with.", no_args_is_help=True)
 
 AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="The id of an agent.")]
 

@@ -31,18 +31,18 @@ from api.live.signals import Signals
 from api.reading import CONNECT
 from bus.connect import connect
 from bus.depths import BrokerDepths, BrokerUnavailable
+from bus.heartbeats import Believing, listen
 from bus.lost import LOST
 from bus.owed import Depth
 from bus.ports import SystemClock
 from bus.recorder import Recorder
-from bus.signals import listen
 from bus.together import end
 from domain.errors import Unavailable
 from domain.leases import WorkKind
 from infra.migrations import pending
 from infra.processes.asking import AsksSoon
 from infra.processes.identity import make_identity
-from infra.processes.parts import open_kek, open_pool, open_store, required
+from infra.processes.parts import open_kek, open_pool, open_signatures, open_store, required
 from infra.settings import Broker, Http, Settings
 from infra.store.accounts import AccountTables
 from infra.store.agent_keys import AgentKeyTable
@@ -113,7 +113,10 @@ async def run(settings: Settings) -> None:
                 "migrations": _migration_probe(required(settings.db.dsn, "TASKLOOM_DB__DSN")),
             },
         )
-        requires_user = settings.amqp.senders == "require"
+        believing = Believing(
+            requires_user=settings.amqp.senders == "require",
+            signatures=open_signatures(settings, pool) if settings.amqp.has_secret else None,
+        )
         server = uvicorn.Server(served(create_app(deps), settings.http))
         _collect_rarely()
         # Were the recorder to fail unseen, every command would wait for ever.
@@ -121,9 +124,8 @@ async def run(settings: Settings) -> None:
             loops = [
                 tasks.create_task(recorder.run(), name="recorder"),
                 tasks.create_task(hub.run(), name="live"),
-                tasks.create_task(
-                    _hear(connecting, Signals(hub), requires_user=requires_user), name="signals"
-                ),
+                tasks.create_task(believing.run(), name="believing"),
+                tasks.create_task(_hear(connecting, Signals(hub), believing), name="signals"),
             ]
             await _serve(server, ending=hub.close)
             for loop in loops:
@@ -218,12 +220,12 @@ def _collect_rarely() -> None:
 
 
 async def _hear(
-    connecting: asyncio.Task[RobustConnection], signals: Signals, *, requires_user: bool
+    connecting: asyncio.Task[RobustConnection], signals: Signals, believing: Believing
 ) -> None:
     """Hear heartbeats, as soon as there is a broker to hear them from."""
     with suppress(*LOST):
         connection = await asyncio.shield(connecting)
-        await listen(connection, signals.hear, requires_user=requires_user)
+        await listen(connection, signals.hear, believing=believing)
 
 
 async def _serve(server: uvicorn.Server, *, ending: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ import structlog
 from bus.connect import connect
 from bus.depths import BrokerDepths
 from bus.ears import Ears
+from bus.heartbeats import Believing
 from bus.lost import insist
 from bus.publishing import Publisher
 from bus.subscriber_queues import QueueCarrier
@@ -19,7 +20,7 @@ from domain.errors import Unavailable
 from infra.processes.declaring import Declaring
 from infra.processes.leading import Leading, open_attempts
 from infra.processes.means import Means
-from infra.processes.parts import open_pool, open_store, required
+from infra.processes.parts import open_pool, open_signatures, open_store, required
 from infra.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -54,8 +55,11 @@ async def run(settings: Settings) -> None:
             depths=BrokerDepths(hearing),
         )
         # With a channel of its own: a word to oneself must not wait behind a thousand events.
-        requires_user = settings.amqp.senders == "require"
-        ears = Ears(await publisher(), requires_user=requires_user)
+        believing = Believing(
+            requires_user=settings.amqp.senders == "require",
+            signatures=open_signatures(settings, pool),
+        )
+        ears = Ears(await publisher(), believing=believing)
         await ears.open(hearing)
         await _prepare(means)
         end_if_told()

@@ -9,8 +9,11 @@ from psycopg import AsyncConnection
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
+from bus.ports import SystemClock
+from bus.signatures import Signatures
 from domain.errors import Unavailable
 from infra.settings import Settings
+from infra.store.agent_keys import AgentKeyTable
 from infra.store.kek import Kek
 from infra.store.recorders import Limits
 from infra.store.store import PostgresStore
@@ -63,6 +66,19 @@ def open_kek(settings: Settings) -> Kek:
     if settings.keys.kek is not None:
         return Kek.parse(settings.keys.kek.get_secret_value(), "TASKLOOM_KEYS__KEK")
     return Kek.of_file(settings.keys.kek_file or settings.state_dir / "keys" / "kek")
+
+
+def open_signatures(settings: Settings, pool: AsyncConnectionPool) -> Signatures | None:
+    """Return who knows whether agents have signed, if anybody wants to know.
+
+    Raises:
+        NoSigningSecret: There is none that their keys are made from, or it can be guessed.
+    """
+    strictness = settings.amqp.signatures
+    if strictness == "off":
+        return None
+    keys = AgentKeyTable(pool, settings.amqp.secret())
+    return Signatures(keys, SystemClock(), strictness=strictness)
 
 
 def open_pool(settings: Settings) -> AsyncConnectionPool:

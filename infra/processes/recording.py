@@ -13,10 +13,9 @@ from bus.inbox import Inbox
 from bus.ports import Loop, SystemClock
 from bus.recorder import Recorder
 from bus.shares import Shares
-from bus.signatures import Signatures
 from bus.topology import DEAD, HELD, REPORTS
 from infra.processes.means import Means
-from infra.store.agent_keys import AgentKeyTable
+from infra.processes.parts import open_signatures
 from infra.store.dead_letters import DeadLetterTable
 from infra.store.redrives import RedriveTable
 from infra.store.suspects import SuspectTable
@@ -58,15 +57,8 @@ class Recording:
             self.recorder,
             self._clock,
             requires_user=self._settings.amqp.senders == "require",
-            signatures=self._signatures(),
+            signatures=open_signatures(self._settings, self._pool),
         )
-
-    def _signatures(self) -> Signatures | None:
-        strictness = self._settings.amqp.signatures
-        if strictness == "off":
-            return None
-        keys = AgentKeyTable(self._pool, self._settings.amqp.secret())
-        return Signatures(keys, self._clock, strictness=strictness)
 
     @cached_property
     def shares(self) -> Shares:

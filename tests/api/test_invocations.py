@@ -13,8 +13,9 @@ from agents.kit.loading import load
 from bus.asking import Asker
 from bus.connect import connect
 from bus.embedded import EmbeddedBroker
+from bus.heartbeats import listen
 from bus.publishing import Publisher
-from bus.signals import Heartbeat, listen
+from bus.signals import Heartbeat
 from bus.topology import declare, topology
 from domain.agent import AgentDeregistered, AgentRegistered
 from domain.values import JsonObject

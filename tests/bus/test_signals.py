@@ -9,11 +9,12 @@ import pytest
 
 from bus.connect import connect
 from bus.ears import Ears
+from bus.heartbeats import listen
 from bus.listening import listen_to
 from bus.messages import Message
 from bus.publishing import Publisher
 from bus.refusals import BadSchema, NotAnObject, Unreadable
-from bus.signals import Heartbeat, HeldTask, decode_heartbeat, encode_heartbeat, listen
+from bus.signals import Heartbeat, HeldTask, decode_heartbeat, encode_heartbeat
 from bus.topology import SIGNALS
 from tests.support.waiting import until
 
@@ -95,7 +96,7 @@ async def test_a_copy_is_heard_under_the_key_that_was_checked_or_not_at_all(
     """The copies of a message come to queues that its own key does not lead to."""
     heard: list[bytes] = []
     async with await connect(vhost_url, name="ears") as ears:
-        await listen_to({"order.ann": lambda raw, _: heard.append(raw)}, connection=ears)
+        await listen_to({"order.ann": lambda said: heard.append(said.body)}, connection=ears)
         async with ears.channel() as channel:
             exchange = await channel.get_exchange(SIGNALS, ensure=False)
             copied = aio_pika.Message(b"copied", headers={header: ["order.ann"]})

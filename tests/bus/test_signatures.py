@@ -14,7 +14,17 @@ from bus.messages import Delivery, arrived
 from bus.recorder import Recorder
 from bus.refusals import IdentityMismatch
 from bus.signatures import BELIEVED, Signatures, Strictness
-from bus.signing import KEY_ID, SIGNATURE, BadKey, SigningKey, canonical, key_of, read_key, sign
+from bus.signing import (
+    SIGNATURE,
+    BadKey,
+    Said,
+    SigningKey,
+    canonical,
+    key_of,
+    read_key,
+    sign,
+    signature_headers,
+)
 from domain.agent import AgentDeregistered, AgentRegistered, agent_stream
 from infra.store.agent_keys import AgentKeyTable
 from tests.support.inboxes import World, delivery, hello
@@ -43,8 +53,8 @@ def signed(
     plain = delivery(hello(agent_id, "CAD", ident))
     report = hear(plain).report
     assert report is not None
-    signature = sign(key, canonical(message_id=report.id, body=report.body, sent=plain.body))
-    headers = {KEY_ID: key.key_id, SIGNATURE: signature} | changes
+    said = Said(message_id=report.id, body=report.body, sent=plain.body)
+    headers = {**signature_headers(key, said), **changes}
     return delivery(hello(agent_id, "CAD", ident), headers=headers)
 
 
@@ -196,7 +206,7 @@ def test_other_languages_sign_the_same() -> None:
     """What the page for other systems promises, byte for byte."""
     report = hear(delivery(hello("ann"))).report
     assert report is not None
-    lines = canonical(message_id="hello-ann", body=report.body, sent=b'{"a":1}')
+    lines = canonical(Said(message_id="hello-ann", body=report.body, sent=b'{"a":1}'))
     assert lines == (
         b"taskloom-hmac-1\nhello-ann\nagent.registered\n\n\nann\n"
         b"015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"

@@ -66,10 +66,10 @@ class Stack:
 
     _processes: dict[str, _Process] = field(default_factory=dict[str, _Process])
 
-    def start(self, name: str, *arguments: str) -> None:
+    def start(self, name: str, *arguments: str, **env: str) -> None:
         """Start a process; it runs until it is stopped."""
         log = (self.folder / f"{name}.log").open("a")
-        env = {"TASKLOOM_AMQP__URL": self.amqp_urls[name]} if name in self.amqp_urls else {}
+        env |= {"TASKLOOM_AMQP__URL": self.amqp_urls[name]} if name in self.amqp_urls else {}
         env |= {"TASKLOOM_DB__DSN": self.dsns[name]} if name in self.dsns else {}
         self._processes[name] = _Process(arguments, log, self._open(arguments, log, env), env)
 

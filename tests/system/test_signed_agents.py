@@ -1,7 +1,8 @@
 """An agent that is handed its key over HTTP, and says what it has to say over AMQP."""
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,7 @@ import pika
 import psycopg
 import pytest
 
-from bus.topology import REPORTS
+from bus.topology import REPORTS, SIGNALS
 from tests.system.processes import Stack, running
 from tests.system.test_poison import letters
 from tests.system.test_strangers import block
@@ -105,6 +106,47 @@ def test_an_agent_signs_with_the_key_that_its_registration_has_answered(stack: S
     stack.until(is_void, "no key of it counts", seconds=10)
     assert stack.count("agent.registered", stream="agent:cad-1") == recorded + 1
     assert not stack.deaths
+
+
+@pytest.mark.proves("S-12e")
+def test_who_does_not_sign_keeps_nothing_for_an_agent_that_is_silent(stack: Stack) -> None:
+    key = stack.taskloom("agent-key", "issue", "noop_worker_001").split()[-1]
+    stack.start(
+        "noop_worker_001",
+        *("agent", "agents.workers.noop", "--id", "noop_worker_001"),
+        TASKLOOM_AGENTS__KEY=key,
+    )
+    task = {"name": "wait", "agent": "NOOP", "action": "wait", "params": {"seconds": 6}}
+    stack.until_completed(stack.submit([{"id": "signed", **task}]))
+    assert not stack.count("task.lost"), "its own heartbeats keep it for three leases"
+
+    stack.submit([{"id": "silent", **task}])
+    stack.until(lambda: stack.count("task.started") == 2, "it has begun")
+    with following(stack, "agent.heartbeat") as beats:
+        stolen = next(beat for beat in beats if b'"silent"' in beat)
+        stack.signal("noop_worker_001", signal.SIGSTOP)
+        try:
+            stack.until(lambda: say_again(stack, stolen) and stack.count("task.lost") == 1, "lost")
+        finally:
+            stack.signal("noop_worker_001", signal.SIGCONT)
+
+
+@contextmanager
+def following(stack: Stack, key: str) -> Iterator[Iterator[bytes]]:
+    """Give what is said under a key from now on."""
+    with closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, SIGNALS, key)
+        said = channel.consume(queue, auto_ack=True, inactivity_timeout=20)
+        yield (body for _, _, body in said if body is not None)
+
+
+def say_again(stack: Stack, beat: bytes) -> bool:
+    """Say what an agent has said, without its signature."""
+    with closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as connection:
+        connection.channel().basic_publish(SIGNALS, "agent.heartbeat", beat)
+    return True
 
 
 def refused_or_recorded(stack: Stack, message_id: str) -> str:

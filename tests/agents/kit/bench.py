@@ -11,9 +11,10 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from bus.connect import connect
 from bus.consuming import Consumer
 from bus.envelope import decode_report, encode_recorded
+from bus.heartbeats import listen
 from bus.messages import Message
 from bus.publishing import Publisher
-from bus.signals import Heartbeat, listen
+from bus.signals import Heartbeat
 from bus.topology import DEAD, REPORTS, WORK, declare, topology, work_key
 from domain.deciders import PUBLIC_REPORTS
 from domain.recorded import Recorded, Report, derived_id

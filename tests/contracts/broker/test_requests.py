@@ -8,10 +8,11 @@ import pytest
 from agents.agent import Agent, CannotBeDone, Work
 from bus.asking import AgentNotThere, AgentTimeout, Asker, Question
 from bus.connect import connect
+from bus.heartbeats import listen
 from bus.orders import AgentStop, encode_order
 from bus.publishing import Publisher
 from bus.requests import AgentAnswer
-from bus.signals import Heartbeat, listen
+from bus.signals import Heartbeat
 from bus.topology import declare, topology
 from domain.values import JsonObject
 from tests.agents.kit.running import Running

@@ -12,8 +12,9 @@ from aio_pika.abc import AbstractChannel
 from agents.kit.application import run_until
 from agents.kit.loading import load
 from bus.connect import connect as robust
+from bus.heartbeats import Believing, listen
 from bus.publishing import Publisher
-from bus.signals import Heartbeat, encode_heartbeat, listen
+from bus.signals import Heartbeat, encode_heartbeat
 from bus.topology import declare, topology, work_queues
 from infra.rabbitmq.definitions import (
     DEVELOPMENT,
@@ -336,7 +337,7 @@ async def test_an_agent_of_one_type_has_no_heartbeat_of_another(node: PrivateRab
         await robust(url_of(node, AGENT), name="mouth") as mouth,
         Publisher(mouth) as publisher,
     ):
-        await listen(ears, heard.append, requires_user=True)
+        await listen(ears, heard.append, believing=Believing(requires_user=True))
         for kind in ({"agent_type": "SIM"}, {"role": "planning"}):
             foreign = encode_heartbeat(own.model_copy(update=kind), message_id=str(kind))
             await publisher.send(foreign)

@@ -10,7 +10,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from bus.topology import WORK, topology
+from bus.topology import topology, work_queues
 from tests.system.checker import require
 from tests.system.graphs import layered, with_services
 from tests.system.processes import Stack, running
@@ -30,7 +30,7 @@ GRAPH = with_services(layered(440, width=22, seconds=0.03), 20)
 WIDE = with_services(layered(440, width=110, seconds=0.4), 20)
 """As many, of which more are ready than the agents can have in hand for a second and more."""
 
-WORK_QUEUES = [queue for queue in topology().queues if queue.source == WORK]
+WORK_QUEUES = work_queues("execution", "NOOP")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def delete_queues_in_the_middle(stack: Stack, restarted: Sequence[str]) -> None:
     reach(stack, 120)
     with closing(pika.BlockingConnection(pika.URLParameters(stack.amqp_url))) as broker:
         channel = broker.channel()
-        stack.until(lambda: waiting_work(channel) >= 10, "work waits for agents")
+        stack.until(lambda: waiting_work(channel) >= 30, "work waits for agents")
         lost_work = delete_queues(channel)
     assert lost_work, "what waited was taken before its queue was deleted"
     for name in restarted:
@@ -113,8 +113,11 @@ def waiting_work(channel: BlockingChannel) -> int:
 
 def delete_queues(channel: BlockingChannel) -> int:
     """Delete every queue, and return how much work was lost with them."""
-    gone = {queue.name: channel.queue_delete(queue.name) for queue in topology().queues}
-    return sum(int(gone[queue.name].method.message_count) for queue in WORK_QUEUES)
+    # First those that agents are emptying: all of them take a second and more.
+    lost = [channel.queue_delete(queue.name) for queue in WORK_QUEUES]
+    for queue in topology().queues:
+        channel.queue_delete(queue.name)
+    return sum(int(each.method.message_count) for each in lost)
 
 
 def test_an_agent_asked_to_stop_finishes_what_it_has(stack: Stack) -> None:

@@ -67,7 +67,7 @@ class BrokerDepths:
                 declared = await channel.queue_declare(queue, passive=True, timeout=5)
                 await channel.close()
         except ChannelNotFoundEntity:
-            return Depth(ready=0, consumers=0)
+            return Depth(ready=0, consumers=0, is_there=False)
         except LOST as error:
             raise BrokerUnavailable(error) from error
         return Depth(ready=declared.message_count or 0, consumers=declared.consumer_count or 0)

@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 PACE: Final = 1.0
 """Seconds between two looks."""
 
+REFUSED_PAUSE: Final = timedelta(seconds=5)
+"""How long work is let alone that the broker does not take: a queue may not be there for days."""
+
 _IN_HAND: Final = 100
 """Messages that one consumer may have in hand, at the very most, before it names them."""
 
@@ -46,6 +49,8 @@ class Depth:
     """Messages that no consumer has in hand."""
 
     consumers: int
+    is_there: bool = True
+    """Whether there is such a queue at all."""
 
 
 class Waiting(Protocol):
@@ -142,6 +147,8 @@ class _Line:
     """Before which due time work was sent again, ever."""
 
     sent_at: datetime = _EVER
+    refused_at: datetime = _EVER
+    """When the broker last did not take what was sent again."""
 
     @property
     def is_pending(self) -> bool:
@@ -222,6 +229,8 @@ class OwedWork:
 
     async def _see_to(self, kind: WorkKind, line: _Line, before: datetime, published: int) -> None:
         """Send again what the queue of a kind was seen to lack."""
+        if self._clock.now() - line.refused_at < REFUSED_PAUSE:
+            return
         if line.passage is None:
             if line.gap is None or min(line.gap, before) <= line.looked_through:
                 return
@@ -236,7 +245,10 @@ class OwedWork:
             published=published,
         ):
             owed = [attempt for attempt in page if self._is_owed(attempt, line)]
-            await self._relay.publish_work(await self._attempts.work_of(owed))
+            if not await self._relay.publish_work(await self._attempts.work_of(owed)):
+                # It takes no more, or is not there: all of it is tried again, and not at once.
+                line.passage, line.refused_at = None, self._clock.now()
+                return
             count += len(owed)
             passage.beyond = page[-1].position
         line.looked_through, line.passage = passage.before, None

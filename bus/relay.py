@@ -8,7 +8,7 @@ crash repeats is recognised.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from aiormq.exceptions import AMQPError
@@ -20,6 +20,7 @@ from bus.messages import Message, Outcome
 from bus.orders import orders_of
 from bus.ports import Sender
 from bus.topology import EVENTS, RETRY, WORK, retry_key, work_key
+from domain.errors import Unavailable
 from domain.policies import Event
 from domain.recorded import Recorded, derived_id
 from domain.run_events import TaskDispatched
@@ -38,11 +39,25 @@ nobody has it."""
 
 _LOST = (AMQPError, OSError, RuntimeError, TimeoutError)
 
+_Kind: TypeAlias = tuple[Role, AgentType]
+
 DelayOf = Callable[[Role, AgentType], int]
 """Returns the seconds that new work for agents of a type has to wait at least."""
 
 DeclareWork = Callable[[Role, AgentType], Awaitable[None]]
-"""Makes the broker have the queues of an agent type."""
+"""Makes the broker have the queues of an agent type; raises ``TooManyTypes`` where it must not."""
+
+
+class TooManyTypes(Unavailable):
+    """An agent type gets no queues from us: its work waits until an agent of it makes them."""
+
+    code = "too-many-types"
+
+    def __init__(self, role: Role, agent_type: AgentType, limit: int) -> None:
+        super().__init__(
+            f"{limit} types of agents that nobody else makes queues for have them already; work for"
+            f" {agent_type} ({role}) waits until an agent of that type has made its own"
+        )
 
 
 def _at_once(_: Role, __: AgentType) -> int:
@@ -64,6 +79,9 @@ class Relay:
         self._declare_work = declare_work
         self._delay_of = delay_of
         self._pause = pause
+        self._with_queues: set[_Kind] = set()
+        self._lacking: set[_Kind] = set()
+        """Agent types that have no queues, as far as that was told already."""
 
     async def __call__(self, events: Sequence[Recorded[Event]]) -> None:
         """Publish events and the work in them, and return when the broker has answered for all."""
@@ -73,14 +91,17 @@ class Relay:
         ]
         await self._insist(messages, patience=_PATIENCE)
 
-    async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> None:
-        """Publish work again that was lost with its queue, to wait for some seconds or none."""
+    async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> bool:
+        """Publish work again that was lost with its queue, to wait for some seconds or none.
+
+        Returns whether the broker has taken all of it.
+        """
         again = [
             work
             for event in dispatched
             for work in work_of(event, delay=self._delay(event, least=delay))
         ]
-        await self._insist(again, patience=2)
+        return await self._insist(again, patience=2)
 
     def _delay(self, recorded: Recorded[Event], *, least: int | None = None) -> int | None:
         event = recorded.event
@@ -89,8 +110,10 @@ class Relay:
         wanted = event.delay if least is None else least
         return max(wanted, self._delay_of(event.role, event.agent))
 
-    async def _insist(self, messages: Sequence[Message], *, patience: int) -> None:
-        owed = messages
+    async def _insist(self, messages: Sequence[Message], *, patience: int) -> bool:
+        """Publish until the broker has all that it will take; return whether that is everything."""
+        owed = await self._with_a_way(messages)
+        is_everything = len(owed) == len(messages)
         refusals = 0
         while owed:
             outcomes = await self._sender.publish_all(owed)
@@ -99,25 +122,62 @@ class Relay:
                 for message, outcome in zip(owed, outcomes, strict=True)
                 if outcome != "confirmed"
             ]
-            owed = [message for message, _ in failed]
-            if not owed:
-                return
+            if not failed:
+                break
             refusals = 0 if any(outcome == "unknown" for _, outcome in failed) else refusals + 1
             if refusals == patience:
-                keys = sorted({message.key for message in owed})
-                log.error("relay.leaves", messages=len(owed), keys=keys[:10])
-                return
-            await self._make_way(failed)
-            await asyncio.sleep(self._pause())
+                keys = sorted({message.key for message, _ in failed})
+                log.error("relay.leaves", messages=len(failed), keys=keys[:10])
+                return False
+            owed = await self._make_way(failed)
+            is_everything = is_everything and len(owed) == len(failed)
+            if owed:
+                await asyncio.sleep(self._pause())
+        return is_everything
 
-    async def _make_way(self, failed: Sequence[tuple[Message, Outcome]]) -> None:
+    async def _with_a_way(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Leave work that would wait to go to queues that are not there: it would stay in the way.
+
+        A retry queue keeps what it cannot hand on, and hands on no more than so much at a time.
+        """
+        kinds = {_kind(message) for message in messages if message.exchange == RETRY}
+        lacking = {
+            kind for kind in sorted(kinds - self._with_queues) if not await self._have_queues(kind)
+        }
+        return [
+            message
+            for message in messages
+            if message.exchange != RETRY or _kind(message) not in lacking
+        ]
+
+    async def _make_way(self, failed: Sequence[tuple[Message, Outcome]]) -> Sequence[Message]:
+        """Make the queues that were lacking; return what is worth another attempt."""
         kinds = {_kind(message) for message, outcome in failed if outcome == "unroutable"}
-        log.warning("relay.repeats", messages=len(failed), unroutable=sorted(kinds))
-        for role, agent_type in sorted(kinds):
-            try:
-                await self._declare_work(role, agent_type)
-            except _LOST as error:
-                log.warning("relay.cannot_declare", role=role, agent=agent_type, why=str(error))
+        log.warning("relay.repeats", messages=len(failed), unroutable=len(kinds))
+        lacking = {kind for kind in sorted(kinds) if not await self._have_queues(kind)}
+        return [
+            message
+            for message, outcome in failed
+            if outcome != "unroutable" or _kind(message) not in lacking
+        ]
+
+    async def _have_queues(self, kind: _Kind) -> bool:
+        """Make the queues of an agent type, and return whether trying to use them makes sense."""
+        role, agent_type = kind
+        try:
+            await self._declare_work(role, agent_type)
+        except TooManyTypes as refusal:
+            self._with_queues.discard(kind)
+            if kind not in self._lacking:
+                self._lacking.add(kind)
+                log.warning("relay.no_queues", role=role, agent=agent_type, why=str(refusal))
+            return False
+        except _LOST as error:
+            log.warning("relay.cannot_declare", role=role, agent=agent_type, why=str(error))
+        else:
+            self._with_queues.add(kind)
+            self._lacking.discard(kind)
+        return True
 
 
 def messages_of(recorded: Recorded[Event], *, delay: int | None = None) -> list[Message]:
@@ -160,6 +220,6 @@ def work_of(
     ]
 
 
-def _kind(message: Message) -> tuple[Role, AgentType]:
+def _kind(message: Message) -> _Kind:
     role, agent_type, _ = message.key.split(".")[-3:]
     return ("planning" if role == "planning" else "execution"), agent_type.upper()

@@ -24,6 +24,8 @@ class Limits:
     tasks: int = 10_000
     edges: int = 50_000
     depth: int = 10_000
+    types: int = 100
+    """Types of agents: each has queues of its own."""
 
 
 LIMITS = Limits()
@@ -56,6 +58,8 @@ def check(
         raise UnknownDependency(sorted(missing))
     if (edges := sum(len(task.needs) for task in tasks)) > limits.edges:
         raise GraphTooLarge("edges", edges, limits.edges)
+    if (types := len({task.agent for task in tasks})) > limits.types:
+        raise GraphTooLarge("types of agents", types, limits.types)
     depth = max(depths(tasks, known=known).values())
     if depth > limits.depth:
         raise GraphTooLarge("levels", depth, limits.depth)

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyNetwork,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -113,6 +114,11 @@ class Broker(_Part):
 
     report_burst: PositiveInt = 5_000
     """Reports that one agent may say at once, beyond that rate."""
+
+    strangers: NonNegativeInt = 32
+    """Types of agents that the coordinator makes queues for although no agent has made its own.
+
+    Each has four, and RabbitMQ 3 sets three file handles aside for each."""
 
     signing_secret: SecretStr | None = None
     """What the keys of agents are made from; 32 characters or more. Another one voids them all."""

@@ -37,7 +37,7 @@ async def run(settings: Settings) -> None:
         pool = await stack.enter_async_context(open_pool(settings))
         publishing = await stack.enter_async_context(await connect(url, name="coordinator.publish"))
         hearing = await stack.enter_async_context(await connect(url, name="coordinator.hear"))
-        broker = Declaring(publishing)
+        broker = Declaring(publishing, strangers=settings.amqp.strangers)
         await insist(broker.everything)
 
         async def publisher() -> Publisher:

@@ -1,12 +1,21 @@
 """Makes the broker have what is needed, again and again."""
 
 import asyncio
+from typing import Final
 
 import structlog
 from aio_pika import RobustConnection
 
 from bus.lost import LOST, telling_loss
-from bus.topology import declare, declare_work, topology
+from bus.relay import TooManyTypes
+from bus.topology import (
+    EXECUTION_TYPES,
+    PLANNING_TYPES,
+    declare,
+    declare_work,
+    has_work_queues,
+    topology,
+)
 from domain.values import AgentType, Role
 
 log = structlog.get_logger(__name__)
@@ -14,12 +23,22 @@ log = structlog.get_logger(__name__)
 _LOOK_AGAIN = 5.0
 """Seconds between two looks at whether the broker still has everything."""
 
+_OURS: Final = frozenset[tuple[Role, AgentType]](
+    [
+        *(("planning", agent_type) for agent_type in PLANNING_TYPES),
+        *(("execution", agent_type) for agent_type in EXECUTION_TYPES),
+    ]
+)
+
 
 class Declaring:
     """Declares over a channel for the purpose: a refusal closes it, and harms nobody else."""
 
-    def __init__(self, connection: RobustConnection) -> None:
+    def __init__(self, connection: RobustConnection, *, strangers: int) -> None:
+        """Take how many agent types get queues here that are not of the topology."""
         self._connection = connection
+        self._strangers = strangers
+        self._made: set[tuple[Role, AgentType]] = set()
 
     async def everything(self) -> None:
         """Declare the topology; where all of it is there, nothing changes.
@@ -34,12 +53,20 @@ class Declaring:
     async def work(self, role: Role, agent_type: AgentType) -> None:
         """Declare the queues of an agent type that nobody has heard of before.
 
+        Whoever submits a plan names types, and a broker has no place for any number of queues.
+
         Raises:
+            TooManyTypes: As many others have theirs from us, and no agent has made these.
             AMQPError, OSError, RuntimeError: The broker refuses, or is away.
         """
+        kind = (role, agent_type)
         with telling_loss():
             async with self._connection.channel() as channel:
-                await declare_work(channel, role, agent_type)
+                if kind in _OURS or kind in self._made or len(self._made) < self._strangers:
+                    await declare_work(channel, role, agent_type)
+                    self._made |= {kind} - _OURS
+                elif not await has_work_queues(channel, role, agent_type):
+                    raise TooManyTypes(role, agent_type, self._strangers)
 
     async def run(self) -> None:
         """Declare everything again and again until cancelled.

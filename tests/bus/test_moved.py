@@ -34,8 +34,9 @@ class World:
     async def waiting(self, kind: WorkKind) -> int:
         return self.depth
 
-    async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> None:
+    async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> bool:
         self.sent += [each.position for each in dispatched]
+        return True
 
 
 @dataclass

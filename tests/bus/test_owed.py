@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from bus.breakers import DETOUR
-from bus.owed import Depth, OwedWork
+from bus.owed import REFUSED_PAUSE, Depth, OwedWork
 from bus.relay import Relay
 from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, WorkKind
 from domain.policies import Event
@@ -40,6 +40,7 @@ class World:
     """Positions that were sent again, with their delays."""
 
     is_followed: bool = True
+    has_no_queue: bool = False
     pages_until_an_outage: int = 1_000_000
 
     def dispatch(self, count: int = 1, *, is_lost: bool = False, delay: int = 0) -> None:
@@ -137,12 +138,16 @@ class World:
     async def work(self, kind: WorkKind) -> Depth:
         return Depth(ready=len(self.queue), consumers=self.consumers)
 
-    async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> None:
+    async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> bool:
+        if self.has_no_queue:
+            self.sent += [(each.position, delay) for each in dispatched]
+            return False
         self.sent += [(each.position, delay) for each in dispatched]
         if delay:
             self.retry[delay] = self.retry.get(delay, 0) + len(dispatched)
         else:
             self.queue += [each.position for each in dispatched]
+        return True
 
 
 @dataclass
@@ -305,6 +310,21 @@ async def test_a_queue_that_lacks_more_than_agents_can_have_in_hand_has_lost_som
     assert positions(scene) == list(range(1, 301))
     await scene.look(times=10)
     assert len(scene.world.sent) == 300
+
+
+async def test_work_that_no_queue_takes_is_tried_again_now_and_then_until_one_does(
+    scene: Scene,
+) -> None:
+    scene.world.has_no_queue = True
+    scene.world.dispatch(35, is_lost=True)
+    await scene.look(times=30)
+    pages = len(scene.world.sent) // PAGE
+    assert positions(scene) == [*range(1, PAGE + 1)] * pages
+    assert 2 <= pages <= 30 / REFUSED_PAUSE.total_seconds()
+    scene.world.has_no_queue = False
+    scene.world.sent.clear()
+    await scene.look(times=12)
+    assert positions(scene) == list(range(1, 36))
 
 
 async def test_what_gets_lost_again_is_sent_again(scene: Scene) -> None:

@@ -68,8 +68,9 @@ def test_a_new_task_may_need_one_that_the_graph_has_already() -> None:
         (Limits(tasks=2), "has 3 tasks; at most 2"),
         (Limits(edges=1), "has 2 edges; at most 1"),
         (Limits(depth=2), "has 3 levels; at most 2"),
+        (Limits(types=0), "has 1 types of agents; at most 0"),
     ],
-    ids=["tasks", "edges", "depth"],
+    ids=["tasks", "edges", "depth", "types"],
 )
 def test_a_graph_beyond_a_limit_is_refused(limits: Limits, message: str) -> None:
     chain = [task("a"), task("b", "a"), task("c", "b")]

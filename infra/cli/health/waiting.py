@@ -92,7 +92,7 @@ def _kind(group: Group) -> WorkKind | None:
 def _is_empty(depths: Mapping[WorkKind, Depth], group: Group) -> bool:
     kind = _kind(group)
     depth = depths.get(kind) if kind else None
-    return depth is not None and not depth.ready
+    return depth is not None and depth.is_there and not depth.ready
 
 
 def _doubtful(found: Audit, depths: Mapping[WorkKind, Depth]) -> set[Named]:
@@ -182,6 +182,15 @@ def _queues(
                     f"queue {name}",
                     f"is empty, and {len(owed)} tasks should be in it: {_some(owed)}",
                     "the coordinator sends them again within seconds: is it running?",
+                )
+            )
+        elif depth is not None and not depth.is_there:
+            findings.append(
+                warn(
+                    f"queue {name}",
+                    f"is not there yet: {group.count} tasks wait until an agent makes it",
+                    f"start one: `{start_of(kind[0], kind[1])}`;"
+                    " or raise TASKLOOM_AMQP__STRANGERS, if agents of that type do not make queues",
                 )
             )
         elif depth is not None and not depth.consumers:

@@ -107,6 +107,8 @@ async def test_a_queue_that_lacks_its_work_differs_from_one_without_agents(
 ) -> None:
     run.begin(task("a"))
     await run.show()
+    lacking = (await found(opened, vhost_url))["queue execution.noop.normal"]
+    assert (lacking.level, lacking.found.partition(":")[0]) == ("warn", "is not there yet")
     connection = await aio_pika.connect(vhost_url)
     async with connection:
         channel = await connection.channel()

@@ -128,8 +128,8 @@ class TooManySubscriptions(Conflict):
 
     code = "too-many-subscriptions"
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"you have {most} subscriptions; take one back first")
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__(f"you have {most} {what}; take one back first")
 
 
 class SubscriptionOver(Conflict):

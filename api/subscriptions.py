@@ -44,6 +44,9 @@ sockets = APIRouter()
 MOST: Final = 100
 """Subscriptions of one caller."""
 
+MOST_QUEUES: Final = 20
+"""Those of them that are brought to queues: a broker has no place for any number of them."""
+
 _PAGE: Final = 200
 
 _Id = Annotated[str, Path(max_length=100, pattern=r"^sub_[A-Za-z0-9-]+$")]
@@ -69,8 +72,14 @@ async def subscribe(
         name = f"sub_{derived_id(caller.actor, f'subscription/{idempotency_key}')}"
         if (known := await there.find(name)) is not None:
             return answer_of(known)
-    if len(await there.all(owner=caller.actor)) >= MOST:
-        raise TooManySubscriptions(MOST)
+    theirs = await there.all(owner=caller.actor)
+    if len(theirs) >= MOST:
+        raise TooManySubscriptions("subscriptions", MOST)
+    if (
+        asked.delivery.kind == "queue"
+        and sum(one.queue is not None for one in theirs) >= MOST_QUEUES
+    ):
+        raise TooManySubscriptions("subscriptions with a queue", MOST_QUEUES)
     url = secret = None
     if isinstance(asked.delivery, ToWebhook):
         url, secret = asked.delivery.url, asked.delivery.secret or new_secret()

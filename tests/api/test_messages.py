@@ -8,6 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from api.app import create_app
+from api.subscriptions import MOST, MOST_QUEUES
 from domain.identity import PERMISSIONS, Caller, UserRole
 from domain.run_events import TaskStarted
 from tests.api.conftest import System, an_admin, known_by
@@ -88,6 +89,23 @@ async def test_a_report_is_read_as_strictly_as_from_the_bus(system: System) -> N
         agent, expect=422, topic="task.started", payload=attempt("exec_1-1", "t0") | {"owner": 1}
     )
     assert refused["code"] == "schema"
+
+
+async def test_nobody_subscribes_to_more_than_there_is_place_for(system: System) -> None:
+    erp = asked_by(system, "erp", "system")
+    wish: dict[str, Any] = {"agent_id": "erp", "topics": ["task.#"]}
+    for _ in range(MOST_QUEUES):
+        await subscribe(erp, **wish, delivery={"kind": "queue"})
+    refused = await subscribe(erp, expect=409, **wish, delivery={"kind": "queue"})
+    assert refused["code"] == "too-many-subscriptions"
+    for _ in range(MOST - MOST_QUEUES):
+        last = await subscribe(erp, **wish, delivery={"kind": "websocket"})
+    refused = await subscribe(erp, expect=409, **wish, delivery={"kind": "websocket"})
+    assert refused["code"] == "too-many-subscriptions"
+    gone = await erp.delete(f"/subscribe/{last['subscription_id']}")
+    assert gone.status_code == 200
+    await subscribe(erp, **wish, delivery={"kind": "websocket"})
+    await subscribe(asked_by(system, "crm", "system"), agent_id="crm", topics=["task.#"])
 
 
 async def test_a_message_of_another_system_is_published_once(system: System) -> None:

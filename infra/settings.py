@@ -6,244 +6,18 @@ on in parts: no other package imports it.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    IPvAnyNetwork,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    SecretStr,
-    model_validator,
-)
+from pydantic import BaseModel, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agents.llm.choices import Choices
 from domain.circuits import Fuse
-from domain.errors import Refused
 from domain.health import Limits
+from infra.settings_of_api import Http
+from infra.settings_of_servers import Broker, Database, Part
 
-Rate = Annotated[str, Field(pattern=r"^(unlimited|[1-9]\d{0,8}/(second|minute|hour|day))$")]
-"""So many requests in a time, as ``100/minute``, or ``unlimited``."""
 
-Quota = Annotated[str, Field(pattern=r"^[1-9]\d{0,8}/(second|minute|hour|day)$")]
-"""So many of something in a time, as ``10/hour``."""
-
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
-
-
-SHORTEST_SECRET = 32
-
-
-class NoSigningSecret(Refused):
-    """Signatures are asked for, and there is nothing to make keys from."""
-
-    code = "no-signing-secret"
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"TASKLOOM_AMQP__SIGNING_SECRET (or …_FILE) {why}")
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-def _out_of_file(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return settings with one that holds a password, where only the file with it is named."""
-    file = said.get(f"{name}_file")
-    if not file or said.get(name):
-        return said
-    try:
-        return {**said, name: Path(file).read_text().strip()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}_file cannot be read: {error}") from error
-
-
-class Database(_Part):
-    """PostgreSQL, the record."""
-
-    dsn: str | None = None
-    """Where it listens; empty starts a private one under ``state_dir``."""
-
-    dsn_file: Path | None = None
-    """Where that is written, instead."""
-
-    lock_timeout: PositiveFloat = 1.0
-    """Seconds a writer waits for another one: a stalled one must not stop the world."""
-
-    idle_in_transaction_timeout: PositiveFloat = 1.0
-    """Seconds after which PostgreSQL ends a transaction whose process stalls."""
-
-    statement_timeout: PositiveFloat = 30.0
-    """Seconds after which PostgreSQL ends a statement."""
-
-    connect_timeout: PositiveFloat = 5.0
-    """Seconds to wait for a connection."""
-
-    pool_max: PositiveInt = 8
-    """Connections of one process."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        return _out_of_file(said, "dsn")
-
-
-class Broker(_Part):
-    """RabbitMQ, the carrier."""
-
-    url: str | None = None
-    """Where it listens; empty starts the embedded broker."""
-
-    url_file: Path | None = None
-    """Where that is written, instead."""
-
-    senders: Literal["verify", "require"] = "verify"
-    """``verify`` believes a report's ``user_id``, and takes those without one; ``require`` refuses
-    them, which is right where each type of agents has a user of its own."""
-
-    signatures: Literal["off", "verify", "require"] = "off"
-    """``verify`` refuses what has a wrong signature of an agent, ``require`` what has none."""
-
-    report_rate: PositiveInt = 1_000
-    """Reports of one agent a second; what it says beyond waits while others have something to
-    say."""
-
-    report_burst: PositiveInt = 5_000
-    """Reports that one agent may say at once, beyond that rate."""
-
-    strangers: NonNegativeInt = 32
-    """Types of agents that the coordinator makes queues for although no agent has made its own.
-
-    Each has four, and RabbitMQ 3 sets three file handles aside for each."""
-
-    signing_secret: SecretStr | None = None
-    """What the keys of agents are made from; 32 characters or more. Another one voids them all."""
-
-    signing_secret_file: Path | None = None
-    """Where it is, instead."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        return _out_of_file(said, "url")
-
-    @property
-    def has_secret(self) -> bool:
-        """Whether it is said what the keys of agents are made from."""
-        return self.signing_secret is not None or self.signing_secret_file is not None
-
-    def secret(self) -> bytes:
-        """Return what the keys of agents are made from.
-
-        Raises:
-            NoSigningSecret: There is none, or it can be guessed.
-        """
-        if self.signing_secret is not None:
-            found = self.signing_secret.get_secret_value()
-        elif self.signing_secret_file is not None:
-            found = self.signing_secret_file.read_text().strip()
-        else:
-            raise NoSigningSecret("is not set")
-        if len(found) < SHORTEST_SECRET:
-            raise NoSigningSecret(f"has less than {SHORTEST_SECRET} characters")
-        return found.encode()
-
-
-class Rates(_Part):
-    """How often one may ask, by role."""
-
-    user: Rate = "100/minute"
-    """A person's requests."""
-
-    admin: Rate = "unlimited"
-    """Those of who runs this."""
-
-    system: Rate = "6000/minute"
-    """Another service's."""
-
-    agent: Rate = "6000/minute"
-    """An agent's."""
-
-    nobody: Rate = "60/minute"
-    """Those of an address that does not say who asks."""
-
-
-class Plans(_Part):
-    """How many plans one may make, by role; all processes count together."""
-
-    user: tuple[Quota, ...] = ("10/hour", "50/day")
-    """A person's plans."""
-
-    admin: tuple[Quota, ...] = ()
-    """Those of who runs this; as many as they like."""
-
-    system: tuple[Quota, ...] = ()
-    """Another service's."""
-
-
-class Followed(_Part):
-    """How many live updates one may follow at a time, by role; each process counts for itself."""
-
-    user: PositiveInt | Literal["unlimited"] = 5
-    """A person's WebSockets and streams of events."""
-
-    admin: PositiveInt | Literal["unlimited"] = "unlimited"
-    """Those of who runs this."""
-
-    system: PositiveInt | Literal["unlimited"] = "unlimited"
-    """Another service's."""
-
-    agent: PositiveInt | Literal["unlimited"] = "unlimited"
-    """An agent's."""
-
-    def numbers(self) -> Mapping[str, int]:
-        """Return what is limited, and to how many."""
-        said: Mapping[str, int | str] = self.model_dump()
-        return {role: most for role, most in said.items() if isinstance(most, int)}
-
-
-class Http(_Part):
-    """The API."""
-
-    host: str = "127.0.0.1"
-    """The address it binds."""
-
-    port: int = Field(default=8000, ge=0, le=65_535)
-    """The port it binds; 0 takes a free one."""
-
-    certificate: Path | None = None
-    """The certificate (PEM, with its chain) to serve TLS with; empty serves plain HTTP."""
-
-    private_key: Path | None = None
-    """The key of the certificate, in PEM."""
-
-    docs: bool = True
-    """Whether ``/api/v1/docs`` and the description of the API are served."""
-
-    rates: Rates = Rates()
-    """How often one may ask, by role; each process counts for itself."""
-
-    plans: Plans = Plans()
-    """How many plans one may make, by role: ``["10/hour", "50/day"]``."""
-
-    followed: Followed = Followed()
-    """How many live updates one may follow at a time, by role; each process counts for itself."""
-
-    origins: tuple[Origin, ...] = ()
-    """Origins whose web pages may ask: ``["https://console.example"]``."""
-
-    webhook_hosts: tuple[str, ...] = ()
-    """Hosts inside that webhooks may be brought to: ``["erp.internal", "127.0.0.1:9000"]``."""
-
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
-    """Networks of proxies whose word for a client's address is taken."""
-
-
-class Identity(_Part):
+class Identity(Part):
     """Who may use the API."""
 
     signing_key: Path | None = None
@@ -259,7 +33,7 @@ class Identity(_Part):
     """Attempts from one address with wrong passwords, tokens or keys, a minute."""
 
 
-class Agents(_Part):
+class Agents(Part):
     """Agents and the leases they hold."""
 
     concurrency: PositiveInt = 16
@@ -294,7 +68,7 @@ class Agents(_Part):
     """Seconds a stopping process gives to what it has under way."""
 
 
-class Keys(_Part):
+class Keys(Part):
     """What wraps the keys with which the personal parts of the log are encrypted."""
 
     kek: SecretStr | None = None
@@ -304,7 +78,7 @@ class Keys(_Part):
     """Where they are, instead; empty makes them in ``keys/kek`` in the state folder."""
 
 
-class Audit(_Part):
+class Audit(Part):
     """Seals over the log, and what is said of them outside of the database."""
 
     checkpoints: Path | None = None

@@ -43,7 +43,9 @@ from infra.migrations import pending
 from infra.processes.asking import AsksSoon
 from infra.processes.identity import make_identity
 from infra.processes.parts import open_kek, open_pool, open_signatures, open_store, required
-from infra.settings import Broker, Http, Settings
+from infra.settings import Settings
+from infra.settings_of_api import Http
+from infra.settings_of_servers import Broker
 from infra.store.accounts import AccountTables
 from infra.store.agent_keys import AgentKeyTable
 from infra.store.allowances import AllowanceTable

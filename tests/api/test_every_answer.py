@@ -15,7 +15,7 @@ from api.errors import NotAllowed
 from api.identity.ports import Identity
 from domain.identity import PERMISSIONS, Caller
 from infra.processes.api import served
-from infra.settings import Http, Rates
+from infra.settings_of_api import Http, Rates
 from tests.api.conftest import System, app_alone
 
 LIVE = "/livez"

@@ -18,7 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from api.app import create_app
 from infra.processes.api import served
-from infra.settings import Http, Settings
+from infra.settings import Settings
+from infra.settings_of_api import Http
 from tests.api.conftest import app_alone
 
 

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from api.app import create_app
 from domain.identity import PERMISSIONS, Caller
-from infra.settings import Followed, Plans
+from infra.settings_of_api import Followed, Plans
 from infra.store.allowances import AllowanceTable
 from tests.api.conftest import System, known_by
 from tests.api.test_every_answer import client, trusting

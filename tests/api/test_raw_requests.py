@@ -14,7 +14,7 @@ from api.app import create_app
 from api.errors import NotAllowed
 from domain.identity import Caller
 from infra.processes.api import served
-from infra.settings import Http
+from infra.settings_of_api import Http
 from tests.api.conftest import app_alone
 from tests.api.test_every_answer import deps
 

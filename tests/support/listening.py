@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection
 
 from infra.processes.api import served
-from infra.settings import Http
+from infra.settings_of_api import Http
 
 QUIET = ("heartbeat", "execution.status")
 

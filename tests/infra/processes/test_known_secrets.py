@@ -14,7 +14,8 @@ from infra.processes.known_secrets import (
     refuse_known_passwords,
     refuse_known_secrets,
 )
-from infra.settings import Broker, Database, Keys, Settings
+from infra.settings import Keys, Settings
+from infra.settings_of_servers import Broker, Database
 
 ROOT = Path(__file__).parents[3]
 

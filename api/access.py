@@ -111,11 +111,12 @@ def routes_of(app: FastAPI) -> Iterable[tuple[str, str, APIRoute]]:
 
 def permissions_of(route: APIRoute) -> Set[Permission | Action]:
     """Return what a route asks of its callers."""
-    calls = [each.call for each in _dependencies(route.dependant)]
+    calls = [each.call for each in dependencies_of(route.dependant)]
     return {call.permission for call in calls if isinstance(call, May)}
 
 
-def _dependencies(dependant: Dependant) -> Iterable[Dependant]:
+def dependencies_of(dependant: Dependant) -> Iterable[Dependant]:
+    """Return everything that a route or a dependency depends on, at however many removes."""
     for each in dependant.dependencies:
         yield each
-        yield from _dependencies(each)
+        yield from dependencies_of(each)

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_of
-from bus.refusals import TooLarge, UnsupportedMediaType
+from bus.refusals import NotAnObject, TooLarge, UnsupportedMediaType
 from bus.strict_json import MAX_BYTES, loads_strict
 from domain.errors import Refused
 
@@ -68,7 +68,8 @@ def _check(scope: Scope, body: bytes) -> None:
         raise UnsupportedMediaType(f"send JSON in UTF-8, not with {parameters.strip()}")
     if headers.get("content-encoding", "identity") != "identity":
         raise UnsupportedMediaType("send the body uncompressed")
-    loads_strict(body, max_bytes=len(body))
+    if loads_strict(body, max_bytes=len(body)) is None:
+        raise NotAnObject("the body is null; send an object, or nothing where it may be left out")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -47,7 +47,7 @@ class Commander:
         self.response.headers[POSITION] = str(position)
 
 
-async def _commander(
+async def commander(
     caller: Who,
     ports: Ports,
     response: Response,
@@ -56,6 +56,7 @@ async def _commander(
     ] = None,
     at_version: IfMatch = None,
 ) -> Commander:
+    """Return what says a command for a request."""
     return Commander(
         ports=ports,
         response=response,
@@ -65,4 +66,4 @@ async def _commander(
     )
 
 
-Command = Annotated[Commander, Depends(_commander)]
+Command = Annotated[Commander, Depends(commander)]

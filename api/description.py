@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from api.access import OPEN, routes_of
+from api.answer_headers import HEADERS, headers_of
 from api.deprecation import is_deprecated
 from api.examples import BODIES, PATHS
 from api.problems import CONTENT_TYPE, PROBLEM
@@ -87,6 +88,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
     schema["security"] = [{name: []} for name in _SCHEMES]
     components = schema.setdefault("components", {})
     components["securitySchemes"] = _SCHEMES
+    components["headers"] = dict(HEADERS)
     components.setdefault("schemas", {})["Problem"] = PROBLEM
     used: set[str] = set()
     for path, operations in schema["paths"].items():
@@ -94,8 +96,8 @@ def _described(app: FastAPI) -> dict[str, Any]:
             used.update(operation.get("tags", ()))
             _complete(path, operation)
     for method, path, route in routes_of(app):
-        if is_deprecated(route) and path in schema["paths"]:
-            schema["paths"][path][method.lower()]["deprecated"] = True
+        if (operation := schema["paths"].get(path, {}).get(method.lower())) is not None:
+            _complete_for(route, operation)
     schema["tags"] = [
         {"name": tag, "description": TAGS.get(tag, f"About {tag}.")}
         for tag in (*TAGS, *sorted(used - TAGS.keys()))
@@ -136,11 +138,13 @@ def _plain(schema: Any) -> None:
 
 
 def _never_null(schema: dict[str, Any]) -> None:
-    """Take back that a parameter may be null: it can only be left out, and ``null`` is a word."""
+    """Take back that something may be null: it can only be left out, and ``null`` is a word."""
     choices = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
     if len(choices) == 1:
         del schema["anyOf"]
         schema.update(choices[0])
+        if "$ref" in schema:
+            schema.pop("title", None)  # what it leads to has one
     elif choices:
         schema["anyOf"] = choices
 
@@ -164,5 +168,17 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
             parameter["example"] = known
             parameter.setdefault("description", f"As in `{known}`.")
     body = cast("Mapping[str, Any]", operation.get("requestBody", {})).get("content", {})
+    if "application/json" in body:
+        # Whether it may be left out is said elsewhere; ``null`` is refused.
+        _never_null(body["application/json"]["schema"])
     if "application/json" in body and name in BODIES:
         body["application/json"]["example"] = BODIES[name]
+
+
+def _complete_for(route: APIRoute, operation: dict[str, Any]) -> None:
+    """Say what only the route knows: whether it goes away, and the headers of its answers."""
+    if is_deprecated(route):
+        operation["deprecated"] = True
+    for status, answer in operation["responses"].items():
+        if headers := headers_of(route, status):
+            answer["headers"] = headers

@@ -89,7 +89,7 @@ class Pages:
         return hmac.digest(self.secret, about + b"\n" + place, hashlib.sha256)[:_SEAL]
 
 
-def _pages(
+def pages(
     request: Request,
     response: Response,
     ports: Ports,
@@ -99,6 +99,7 @@ def _pages(
         Query(max_length=2_000, description="`next_cursor` of the page before, as it is."),
     ] = None,
 ) -> Pages:
+    """Return how the list goes on that a request asks for."""
     return Pages(
         request=request,
         response=response,
@@ -108,7 +109,7 @@ def _pages(
     )
 
 
-Paged = Annotated[Pages, Depends(_pages)]
+Paged = Annotated[Pages, Depends(pages)]
 """How a list goes on; a route says where its page has ended."""
 
 
@@ -125,11 +126,12 @@ class NumberedPages:
             _link(self.request, self.response, offset=str(offset + limit))
 
 
-def _numbered(request: Request, response: Response) -> NumberedPages:
+def numbered(request: Request, response: Response) -> NumberedPages:
+    """Return how a counted list goes on."""
     return NumberedPages(request=request, response=response)
 
 
-Numbered = Annotated[NumberedPages, Depends(_numbered)]
+Numbered = Annotated[NumberedPages, Depends(numbered)]
 
 
 def _link(request: Request, response: Response, **changes: str) -> None:

@@ -108,9 +108,10 @@ class Reader:
             yield read
 
 
-async def _reader(ports: Ports, response: Response, min_position: MinPosition = None) -> Reader:
+async def reader(ports: Ports, response: Response, min_position: MinPosition = None) -> Reader:
+    """Return what reads views for a request."""
     return Reader(ports=ports, response=response, min_position=min_position)
 
 
-Reading = Annotated[Reader, Depends(_reader)]
+Reading = Annotated[Reader, Depends(reader)]
 """A route opens its snapshot itself: a bad question must not cost a connection."""

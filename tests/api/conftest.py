@@ -39,6 +39,7 @@ from infra.store.subscriptions import SubscriptionTable
 from projections.catalog import VIEWS
 from projections.postgres import PostgresViews
 from projections.runner import Runner
+from tests.support.described_headers import check_headers
 from tests.support.histories import History
 from tests.support.listening import serving
 
@@ -97,7 +98,11 @@ def settings(state_dir: Path) -> Settings:
 
 
 def client_of(app: FastAPI, token: str = "") -> httpx2.AsyncClient:
+    async def look(answer: httpx2.Response) -> None:
+        check_headers(app, answer)
+
     return httpx2.AsyncClient(
+        event_hooks={"response": [look]},
         transport=httpx2.ASGITransport(app, raise_app_exceptions=False),
         base_url="http://taskloom",
         headers={"Authorization": f"Bearer {token}"} if token else {},

@@ -1,4 +1,7 @@
-"""Looks at what comes before a body, and refuses heads that two servers would read differently."""
+"""Looks at what comes before a body: refuses heads that two servers would read differently.
+
+What no body may hold, no path and no query may either: PostgreSQL has no place for U+0000.
+"""
 
 from collections import Counter
 from typing import Final
@@ -7,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import BadHead, HeadTooLarge
 from api.problems import problem_of
+from bus.refusals import InvalidUnicode
 from domain.errors import Refused
 
 MOST_HEADERS: Final = 100
@@ -43,6 +47,8 @@ def _check(scope: Scope) -> None:
     size += len(scope.get("raw_path") or b"") + len(scope["query_string"])
     if size > MOST_HEADER_BYTES:
         raise HeadTooLarge(f"path and headers have {size} bytes; at most {MOST_HEADER_BYTES}")
+    if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
+        raise InvalidUnicode("the path or the query holds U+0000, which is no character")
     counts = Counter(name for name, _ in headers)
     if counts[b"content-length"] and counts[b"transfer-encoding"]:
         raise BadHead("the request says with Content-Length and Transfer-Encoding how long it is")

@@ -1,9 +1,10 @@
 """The rows of a view in PostgreSQL: loaded, folded and stored a batch at a time."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from itertools import islice
-from typing import Any, Generic, TypeAlias
+from typing import Any, Final, Generic, TypeAlias
 
 import orjson
 from psycopg import AsyncConnection, sql
@@ -16,6 +17,8 @@ Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 
 SCHEMA = "views"
 ROWS_PER_STATEMENT = 10_000
+_NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""U+0000 as JSON escapes it, and not the six characters after a backslash."""
 
 
 class Table(Generic[R]):
@@ -113,10 +116,16 @@ class Table(Generic[R]):
     ) -> None:
         remaining = iter(rows)
         while some := list(islice(remaining, ROWS_PER_STATEMENT)):
-            await connection.execute(statement, [orjson.dumps(some).decode()])
+            await connection.execute(statement, [_text(some)])
 
     def _named(self, key: Key) -> dict[str, str | int]:
         return dict(zip(self.view.key, key, strict=True))
+
+
+def _text(rows: Sequence[object]) -> str:
+    """Return rows as JSON that PostgreSQL takes: one U+0000 in the log must not stop a view."""
+    text = orjson.dumps(rows).decode()
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def _listed(names: Iterable[str]) -> sql.Composed:

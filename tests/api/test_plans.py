@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.agent import AgentRegistered
+from domain.plan import PlanCancelRequested
 from domain.run_events import RunStarted, TaskCompleted, TaskStarted
 from tests.api.conftest import System
 
@@ -251,6 +252,17 @@ async def test_a_plan_that_is_not_wanted_any_more_is_cancelled_with_the_reason(
     assert (shown["status"], shown["reason"]) == ("cancelled", "too dear")
     again = (await system.http.delete(path)).json()
     assert again["message"] == "Plan is cancelled already; there was nothing to cancel"
+
+
+async def test_no_character_of_a_reason_stops_a_view(system: System) -> None:
+    asked = {"goal": GOAL, "task_graph": GRAPH}
+    plan_id = (await system.http.post("/api/v1/plans/create", json=asked)).json()["plan_id"]
+    path = f"/api/v1/plans/{plan_id}"
+    refused = await system.http.delete(path, params={"reason": "too \0 dear"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid-unicode")
+    said = await system.say(PlanCancelRequested(plan_id=plan_id, reason="too \\u0000 \\\0 \0 dear"))
+    shown = (await system.http.get(path, params={"min_position": said.position})).json()
+    assert shown["reason"] == "too \\u0000 \\\ufffd \ufffd dear"
 
 
 async def test_a_plan_that_is_unknown_cannot_be_cancelled(system: System) -> None:

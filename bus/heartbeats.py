@@ -5,7 +5,6 @@ What is not believed is not answered either: a heartbeat is a signal, and makes 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -23,8 +22,11 @@ from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
-MOST_WAITING: Final = 10_000
-"""Heartbeats that may wait until it is known whose key has signed them."""
+MOST_WAITING: Final = 16 * 1024 * 1024
+"""Bytes of heartbeats that may wait until it is known whose key has signed them."""
+
+PATIENCE: Final = 0.3
+"""Seconds that they wait for the database: it must not cost an agent its leases."""
 
 Hear: TypeAlias = Callable[[Heartbeat], None]
 
@@ -41,8 +43,10 @@ class Believing:
         """
         self._requires_user = requires_user
         self._signatures = signatures
-        self._waiting: deque[tuple[Heartbeat, Said, Hear]] = deque(maxlen=MOST_WAITING)
+        self._waiting: list[tuple[Heartbeat, Said, Hear]] = []
+        self._waiting_bytes = 0
         self._something = asyncio.Event()
+        self._asking: asyncio.Task[None] | None = None
 
     def hear(self, delivery: Delivery, hear: Hear) -> None:
         """Have a heartbeat heard that is its agent's: at once, where the key is at hand."""
@@ -67,32 +71,52 @@ class Believing:
         )
         if not said.key_id or self._signatures.has_at_hand(said.key_id):
             self._believe(self._signatures, heartbeat, said, hear)
-        else:
+        elif self._waiting_bytes < MOST_WAITING:
             self._waiting.append((heartbeat, said, hear))
+            self._waiting_bytes += len(said.sent)
             self._something.set()
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        self._waiting.clear()  # what came while nobody looked is no news
-        while True:
-            await self._something.wait()
-            self._something.clear()
-            await self.look()
+        self._take()  # what came while nobody looked is no news
+        try:
+            while True:
+                await self._something.wait()
+                self._something.clear()
+                await self.look()
+        finally:
+            if self._asking is not None:
+                self._asking.cancel()
 
     async def look(self) -> None:
         """Look up whose keys have signed what waits, and have heard what is believed."""
-        group = list(self._waiting)
-        self._waiting.clear()
-        signatures = self._signatures
+        group, signatures = self._take(), self._signatures
         if signatures is None or not group:
             return
-        try:
-            await signatures.look_up(said.key_id for _, said, _ in group)
-        except Unavailable as error:
-            # What was known counts on: an agent must not lose its work for a silent database.
-            log.warning("signals.keys_wait", why=str(error))
+        await self._ask(signatures, {said.key_id for _, said, _ in group})
         for heartbeat, said, hear in group:
             self._believe(signatures, heartbeat, said, hear)
+
+    def _take(self) -> list[tuple[Heartbeat, Said, Hear]]:
+        taken, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        return taken
+
+    async def _ask(self, signatures: Signatures, key_ids: set[str]) -> None:
+        """Ask for keys, one question at a time; whoever answers late is heard the next time.
+
+        What was known counts on: an agent must not lose its work for a silent database.
+        """
+        if self._asking is None:
+            self._asking = asyncio.create_task(signatures.look_up(key_ids), name="keys")
+        await asyncio.wait((self._asking,), timeout=PATIENCE)
+        if not self._asking.done():
+            log.warning("signals.keys_wait", why=f"no answer within {PATIENCE:g} s")
+            return
+        asked, self._asking = self._asking, None
+        try:
+            asked.result()
+        except Unavailable as error:
+            log.warning("signals.keys_wait", why=str(error))
 
     @staticmethod
     def _believe(signatures: Signatures, heartbeat: Heartbeat, said: Said, hear: Hear) -> None:

@@ -5,6 +5,7 @@ although work that was put into it has not begun, or it holds fewer messages tha
 work. Whatever was due before that moment is then sent again, except what agents name.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from bus.breakers import DETOUR
 from bus.looking import look_again
 from bus.ports import Clock
 from bus.relay import Relay
-from domain.leases import Attempt, Sightings, WorkKind, is_owed
+from domain.leases import Attempt, DelayedKind, Sightings, WorkKind, is_owed
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.tasks import DELAYS
@@ -78,8 +79,10 @@ class Waiting(Protocol):
         """Return the next of a kind that were due between two times, beyond a position."""
         ...
 
-    async def delayed(self, *, after: datetime, beyond: int, published: int) -> Mapping[int, int]:
-        """Return how many attempts are due only after a time, for each delay."""
+    async def delayed(
+        self, *, after: datetime, beyond: int, published: int
+    ) -> Mapping[DelayedKind, int]:
+        """Return how many attempts are due only after a time, by their delay and kind of agents."""
         ...
 
     async def waiting_for(
@@ -223,7 +226,8 @@ class OwedWork:
             due_before = earlier if kind in held else before
             await self._see_to(kind, line, due_before, last.published)
             depth = await self._depths.work(kind)
-            if lacks or not depth.ready:
+            was_left = depth.is_there and self._relay.take_left(kind)
+            if lacks or was_left or not depth.ready:
                 line.gap, line.looked_through, line.passage = now, _EVER, None
             line.most = None if line.is_pending else depth.ready + depth.consumers * _IN_HAND
 
@@ -246,8 +250,8 @@ class OwedWork:
         ):
             owed = [attempt for attempt in page if self._is_owed(attempt, line)]
             if not await self._relay.publish_work(await self._attempts.work_of(owed)):
-                # It takes no more, or is not there: all of it is tried again, and not at once.
-                line.passage, line.refused_at = None, self._clock.now()
+                # It takes no more, or is not there: it is tried again from here, and not at once.
+                line.refused_at = self._clock.now()
                 return
             count += len(owed)
             passage.beyond = page[-1].position
@@ -271,9 +275,13 @@ class OwedWork:
         Nobody takes anything from them: all that is not due yet has to be there.
         """
         after = now + _MARGIN
-        waiting = await self._attempts.delayed(
+        counts = await self._attempts.delayed(
             after=after, beyond=self._retried, published=published
         )
+        waiting: Counter[int] = Counter()
+        for (delay, role, agent_type), count in counts.items():
+            if not self._relay.is_lacking(role, agent_type):  # that is not there: it has no way on
+                waiting[delay] += count
         lacking = [
             delay
             for delay, count in waiting.items()
@@ -284,7 +292,9 @@ class OwedWork:
             while page := await self._attempts.waiting_for(
                 delay, after=after, beyond=beyond, published=published
             ):
-                await self._send_to_wait(page)
+                await self._send_to_wait(
+                    [each for each in page if not self._relay.is_lacking(*each.kind[:2])]
+                )
                 beyond, count = page[-1].position, count + len(page)
             log.warning("leases.owed", attempts=count, delay=delay)
         if lacking:

@@ -7,8 +7,8 @@ crash repeats is recognised.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final, TypeAlias, cast
 
 import structlog
 from aiormq.exceptions import AMQPError
@@ -21,10 +21,11 @@ from bus.orders import orders_of
 from bus.ports import Sender
 from bus.topology import EVENTS, RETRY, WORK, retry_key, work_key
 from domain.errors import Unavailable
+from domain.leases import WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded, derived_id
 from domain.run_events import TaskDispatched
-from domain.values import AgentType, Role
+from domain.values import AgentType, Lane, Role
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,9 @@ class Relay:
         self._lacking: set[_Kind] = set()
         """Agent types that have no queues, as far as that was told already."""
 
+        self._left: set[WorkKind] = set()
+        """Kinds of work that the broker did not take."""
+
     async def __call__(self, events: Sequence[Recorded[Event]]) -> None:
         """Publish events and the work in them, and return when the broker has answered for all."""
         reach("relay.after_read")
@@ -102,6 +106,16 @@ class Relay:
             for work in work_of(event, delay=self._delay(event, least=delay))
         ]
         return await self._insist(again, patience=2)
+
+    def is_lacking(self, role: Role, agent_type: AgentType) -> bool:
+        """Tell whether agents of a type have no queues, as far as is known."""
+        return (role, agent_type) in self._lacking
+
+    def take_left(self, kind: WorkKind) -> bool:
+        """Tell, once, whether the broker did not take work of a kind: somebody has to look."""
+        was_left = kind in self._left
+        self._left.discard(kind)
+        return was_left
 
     def _delay(self, recorded: Recorded[Event], *, least: int | None = None) -> int | None:
         event = recorded.event
@@ -128,6 +142,7 @@ class Relay:
             if refusals == patience:
                 keys = sorted({message.key for message, _ in failed})
                 log.error("relay.leaves", messages=len(failed), keys=keys[:10])
+                self._left |= {_work_kind(m) for m, _ in failed if m.exchange in (WORK, RETRY)}
                 return False
             owed = await self._make_way(failed)
             is_everything = is_everything and len(owed) == len(failed)
@@ -144,22 +159,27 @@ class Relay:
         lacking = {
             kind for kind in sorted(kinds - self._with_queues) if not await self._have_queues(kind)
         }
-        return [
-            message
-            for message in messages
-            if message.exchange != RETRY or _kind(message) not in lacking
-        ]
+        return self._without(lacking, messages, (RETRY,))
 
     async def _make_way(self, failed: Sequence[tuple[Message, Outcome]]) -> Sequence[Message]:
         """Make the queues that were lacking; return what is worth another attempt."""
         kinds = {_kind(message) for message, outcome in failed if outcome == "unroutable"}
-        log.warning("relay.repeats", messages=len(failed), unroutable=len(kinds))
+        if not kinds or kinds - self._lacking:
+            log.warning("relay.repeats", messages=len(failed), unroutable=sorted(kinds)[:10])
         lacking = {kind for kind in sorted(kinds) if not await self._have_queues(kind)}
-        return [
-            message
-            for message, outcome in failed
-            if outcome != "unroutable" or _kind(message) not in lacking
-        ]
+        return self._without(lacking, [message for message, _ in failed], (WORK, RETRY))
+
+    def _without(
+        self, lacking: Collection[_Kind], messages: Sequence[Message], exchanges: Collection[str]
+    ) -> Sequence[Message]:
+        """Leave what goes to some exchanges for types that have no queues."""
+        kept: list[Message] = []
+        for message in messages:
+            if message.exchange in exchanges and _kind(message) in lacking:
+                self._left.add(_work_kind(message))
+            else:
+                kept.append(message)
+        return kept
 
     async def _have_queues(self, kind: _Kind) -> bool:
         """Make the queues of an agent type, and return whether trying to use them makes sense."""
@@ -221,5 +241,11 @@ def work_of(
 
 
 def _kind(message: Message) -> _Kind:
-    role, agent_type, _ = message.key.split(".")[-3:]
-    return ("planning" if role == "planning" else "execution"), agent_type.upper()
+    role, agent_type, _ = _work_kind(message)
+    return role, agent_type
+
+
+def _work_kind(message: Message) -> WorkKind:
+    role, agent_type, lane = message.key.split(".")[-3:]
+    is_planning = role == "planning"
+    return "planning" if is_planning else "execution", agent_type.upper(), cast("Lane", lane)

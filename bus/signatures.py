@@ -89,9 +89,9 @@ class Signatures:
         unknown = sorted(key_id for key_id in {*key_ids} - {""} if not self.has_at_hand(key_id))
         if not unknown:
             return
+        found = await self._keys.known(unknown)
         if len(self._known) > _MOST:
             self._known.clear()
-        found = await self._keys.known(unknown)
         self._known |= {key_id: (found.get(key_id), now) for key_id in unknown}
 
     def signer_of(self, said: Said) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aio_pika.abc import AbstractChannel
-from aiormq.exceptions import ChannelNotFoundEntity
 
 from bus.refusals import UnsafeTopology
 from domain.tasks import WAITS
@@ -196,16 +195,6 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
 async def declare_work(channel: AbstractChannel, role: Role, agent_type: AgentType) -> None:
     """Make the broker have what agents of one type need, so that they can start before the rest."""
     await declare(channel, work_topology(role, agent_type))
-
-
-async def has_work_queues(channel: AbstractChannel, role: Role, agent_type: AgentType) -> bool:
-    """Tell whether the broker has all queues of an agent type; where not, the channel is closed."""
-    try:
-        for queue in work_queues(role, agent_type):
-            await channel.declare_queue(queue.name, passive=True, timeout=_DECLARE_TIMEOUT)
-    except ChannelNotFoundEntity:
-        return False
-    return True
 
 
 def work_topology(role: Role, agent_type: AgentType) -> Topology:

@@ -58,8 +58,10 @@ def check(
         raise UnknownDependency(sorted(missing))
     if (edges := sum(len(task.needs) for task in tasks)) > limits.edges:
         raise GraphTooLarge("edges", edges, limits.edges)
-    if (types := len({task.agent for task in tasks})) > limits.types:
-        raise GraphTooLarge("types of agents", types, limits.types)
+    every = (*tasks, *known.values())
+    types = {each for task in every for each in (task.agent, task.fallback) if each}
+    if len(types) > limits.types:
+        raise GraphTooLarge("types of agents", len(types), limits.types)
     depth = max(depths(tasks, known=known).values())
     if depth > limits.depth:
         raise GraphTooLarge("levels", depth, limits.depth)

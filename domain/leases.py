@@ -57,6 +57,8 @@ AttemptKey = tuple[str, str, int, str]
 ANYBODY = ""
 """Stands for whoever names an attempt that nobody has started."""
 WorkKind = tuple[Role, AgentType, Lane]
+DelayedKind = tuple[int, Role, AgentType]
+"""So many seconds before the next attempt, and who is to make it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Literal
 from psycopg.rows import class_row
 
 from domain.changed import changed
+from domain.leases import DelayedKind
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import (
@@ -239,14 +240,14 @@ async def list_late(
 
 async def count_delayed(
     connection: Connection, *, after: datetime, beyond: int, published: int
-) -> Mapping[int, int]:
-    """Return how many attempts are due only after a time, for each delay."""
+) -> Mapping[DelayedKind, int]:
+    """Return how many attempts are due only after a time, by their delay and kind of agents."""
     cursor = await connection.execute(
-        f"select delay, count(*) {_UNTAKEN} and position > %(beyond)s"
-        f" and delay > 0 and {_DUE} > %(after)s group by delay order by delay",
+        f"select delay, role, agent_type, count(*) {_UNTAKEN} and position > %(beyond)s"
+        f" and delay > 0 and {_DUE} > %(after)s group by 1, 2, 3 order by 1, 2, 3",
         {"after": after, "beyond": beyond, "published": published},
     )
-    return dict(await cursor.fetchall())
+    return {(delay, role, kind): count for delay, role, kind, count in await cursor.fetchall()}
 
 
 async def list_delayed(

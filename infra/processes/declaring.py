@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 from aio_pika import RobustConnection
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from bus.lost import LOST, telling_loss
 from bus.relay import TooManyTypes
@@ -13,8 +14,8 @@ from bus.topology import (
     PLANNING_TYPES,
     declare,
     declare_work,
-    has_work_queues,
     topology,
+    work_queues,
 )
 from domain.values import AgentType, Role
 
@@ -61,12 +62,27 @@ class Declaring:
         """
         kind = (role, agent_type)
         with telling_loss():
-            async with self._connection.channel() as channel:
-                if kind in _OURS or kind in self._made or len(self._made) < self._strangers:
-                    await declare_work(channel, role, agent_type)
-                    self._made |= {kind} - _OURS
-                elif not await has_work_queues(channel, role, agent_type):
+            if kind not in _OURS | self._made and not await self._are_there(kind):
+                if len(self._made) >= self._strangers:
                     raise TooManyTypes(role, agent_type, self._strangers)
+                self._made.add(kind)
+            async with self._connection.channel() as channel:
+                # Again where they are: whoever has made them may not have come to bind them.
+                await declare_work(channel, role, agent_type)
+
+    async def _are_there(self, kind: tuple[Role, AgentType]) -> bool:
+        # Not over a channel of aio-pika's, which opens itself again when the answer is no.
+        transport = self._connection.transport
+        if transport is None:
+            raise ConnectionError("the connection is being made")
+        channel = await transport.connection.channel()
+        try:
+            for queue in work_queues(*kind):
+                await channel.queue_declare(queue.name, passive=True, timeout=10)
+        except ChannelNotFoundEntity:
+            return False
+        await channel.close()
+        return True
 
     async def run(self) -> None:
         """Declare everything again and again until cancelled.

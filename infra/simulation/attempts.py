@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bus.timekeeper import Overdue
-from domain.leases import Attempt, WorkKind
+from domain.leases import Attempt, DelayedKind, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
 from domain.run_events import Timeout
@@ -55,10 +55,15 @@ class SimulatedAttempts:
         found = [_attempt(row) for row in self._late(before, published) if row.position > beyond]
         return [one for one in found if one.kind == kind and one.due >= after]
 
-    async def delayed(self, *, after: datetime, beyond: int, published: int) -> Mapping[int, int]:
-        """Return how many attempts are due only after a time, for each delay."""
+    async def delayed(
+        self, *, after: datetime, beyond: int, published: int
+    ) -> Mapping[DelayedKind, int]:
+        """Return how many attempts are due only after a time, by their delay and kind of agents."""
         await self._store.call()
-        delays = Counter(row.delay for row in self._delayed(after, beyond, published))
+        rows = self._delayed(after, beyond, published)
+        delays: Counter[DelayedKind] = Counter(
+            (row.delay, row.role, row.agent_type) for row in rows
+        )
         return dict(sorted(delays.items()))
 
     async def waiting_for(

@@ -91,7 +91,7 @@ class AgentKeyTable:
                 "select key_id, agent_id, coalesce(revoked_at <= now(), false),"
                 " replaced_by is not null from agent_keys"
                 " where key_id = any(%s)",
-                [list(key_ids)],
+                [[key_id for key_id in key_ids if "\0" not in key_id]],
             )
             rows = await cursor.fetchall()
         return {

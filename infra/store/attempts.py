@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from psycopg_pool import AsyncConnectionPool
 
 from bus.timekeeper import Overdue
-from domain.leases import Attempt, WorkKind
+from domain.leases import Attempt, DelayedKind, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
 from infra.store.pools import connection_of
@@ -74,8 +74,10 @@ class OpenAttempts:
             )
         return [_attempt(row) for row in rows]
 
-    async def delayed(self, *, after: datetime, beyond: int, published: int) -> Mapping[int, int]:
-        """Return how many attempts are due only after a time, for each delay."""
+    async def delayed(
+        self, *, after: datetime, beyond: int, published: int
+    ) -> Mapping[DelayedKind, int]:
+        """Return how many attempts are due only after a time, by their delay and kind of agents."""
         async with connection_of(self._pool) as connection:
             return await count_delayed(connection, after=after, beyond=beyond, published=published)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from bus.heartbeats import Believing
+from bus.heartbeats import MOST_WAITING, Believing
 from bus.messages import Delivery, arrived
 from bus.signals import Heartbeat, encode_heartbeat
 from bus.signatures import BELIEVED, KnownKey, Signatures, Strictness
@@ -37,10 +37,14 @@ class Keys(AgentKeyTable):
     """The keys of a database that can fall silent."""
 
     is_silent = False
+    answers: asyncio.Event | None = None
+    """Without it they answer at once."""
 
     async def known(self, key_ids: Sequence[str]) -> Mapping[str, KnownKey]:
         if self.is_silent:
             raise Unavailable("the database does not answer")
+        if self.answers is not None:
+            await self.answers.wait()
         return await super().known(key_ids)
 
 
@@ -109,6 +113,32 @@ async def test_a_silent_database_makes_nobody_silent_who_was_known(keys: Keys) -
     assert await ear.hears(beat(ANN, ann), beat(ANN, bob), beat(BOB, bob)) == ["ann"]
     keys.is_silent = False
     assert await ear.hears(beat(BOB, bob)) == ["bob"]
+
+
+async def test_a_slow_database_makes_nobody_silent_who_was_known(keys: Keys) -> None:
+    ear = Ear(keys)
+    ann, bob = await keys.issue("ann", by="test"), await keys.issue("bob", by="test")
+    assert await ear.hears(beat(ANN, ann)) == ["ann"]
+    keys.answers = asyncio.Event()
+    ear.clock.pass_by(60)
+    assert await ear.hears(beat(ANN, ann), beat(BOB, bob)) == ["ann"]
+    keys.answers.set()
+    await ear.hears(beat(ANN, ann))
+    assert await ear.hears(beat(BOB, bob)) == ["bob"]
+
+
+@pytest.mark.proves("S-12e")
+async def test_a_key_that_can_be_nobodys_harms_nobody(keys: Keys) -> None:
+    odd = key_of(b"another secret", key_id="a\0b", agent_id="ann")
+    ann = await keys.issue("ann", by="test")
+    assert await Ear(keys, "verify").hears(beat(ANN, odd), beat(ANN, ann)) == ["ann"]
+
+
+async def test_what_waits_is_bounded(keys: Keys) -> None:
+    ear, key = Ear(keys), await keys.issue("ann", by="test")
+    large = beat(ANN.model_copy(update={"instance": "i" * 200}), key)
+    most = MOST_WAITING // len(large.body) + 1
+    assert len(await ear.hears(*[large] * (most + 10))) == most
 
 
 async def test_what_was_said_while_nobody_looked_is_no_news(keys: Keys) -> None:

@@ -1,6 +1,7 @@
 """Owed work: whatever a queue has lost is sent again, all of it, and nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
@@ -10,9 +11,10 @@ import pytest
 from bus.breakers import DETOUR
 from bus.owed import REFUSED_PAUSE, Depth, OwedWork
 from bus.relay import Relay
-from domain.leases import ANYBODY, Attempt, AttemptKey, Sightings, WorkKind
+from domain.leases import ANYBODY, Attempt, AttemptKey, DelayedKind, Sightings, WorkKind
 from domain.policies import Event
 from domain.recorded import Recorded
+from domain.values import AgentType, Role
 from infra.store.store import DatabaseUnavailable
 from tests.support.making import RUN_ID
 from tests.support.recorders import SteppedClock
@@ -41,6 +43,11 @@ class World:
 
     is_followed: bool = True
     has_no_queue: bool = False
+    places: int = 1_000_000
+    """How many messages its queue takes."""
+
+    was_left: bool = False
+    lacking: Collection[AgentType] = ()
     pages_until_an_outage: int = 1_000_000
 
     def dispatch(self, count: int = 1, *, is_lost: bool = False, delay: int = 0) -> None:
@@ -105,11 +112,11 @@ class World:
         late = self._due(before, published)
         return [each for each in late if each.due >= after and each.position > beyond][:PAGE]
 
-    async def delayed(self, *, after: datetime, beyond: int, published: int) -> Mapping[int, int]:
-        counts: dict[int, int] = {}
-        for each in self._delayed(after, beyond, published):
-            counts[each.delay] = counts.get(each.delay, 0) + 1
-        return counts
+    async def delayed(
+        self, *, after: datetime, beyond: int, published: int
+    ) -> Mapping[DelayedKind, int]:
+        delayed = self._delayed(after, beyond, published)
+        return Counter((each.delay, each.role, each.agent_type) for each in delayed)
 
     async def waiting_for(
         self, delay: int, *, after: datetime, beyond: int, published: int
@@ -130,6 +137,15 @@ class World:
     async def work_of(self, attempts: Sequence[Attempt]) -> Sequence[Recorded[Event]]:
         return [recorded(RUN_ID, 1, hello("x"), position=each.position) for each in attempts]
 
+    # -- the relay
+
+    def is_lacking(self, role: Role, agent_type: AgentType) -> bool:
+        return agent_type in self.lacking
+
+    def take_left(self, kind: WorkKind) -> bool:
+        was_left, self.was_left = self.was_left, False
+        return was_left
+
     # -- the broker
 
     async def reports(self) -> int:
@@ -141,6 +157,8 @@ class World:
     async def publish_work(self, dispatched: Sequence[Recorded[Event]], *, delay: int = 0) -> bool:
         if self.has_no_queue:
             self.sent += [(each.position, delay) for each in dispatched]
+            return False
+        if len(self.queue) + len(dispatched) > self.places:
             return False
         self.sent += [(each.position, delay) for each in dispatched]
         if delay:
@@ -325,6 +343,40 @@ async def test_work_that_no_queue_takes_is_tried_again_now_and_then_until_one_do
     scene.world.sent.clear()
     await scene.look(times=12)
     assert positions(scene) == list(range(1, 36))
+
+
+async def test_what_a_queue_has_taken_is_not_sent_again_when_it_is_full(scene: Scene) -> None:
+    scene.world.places = 20
+    scene.world.dispatch(35, is_lost=True)
+    await scene.look(times=40)
+    assert positions(scene) == list(range(1, 21))
+    scene.world.places = 100
+    await scene.look(times=12)
+    assert positions(scene) == list(range(1, 36))
+
+
+async def test_what_the_relay_had_to_leave_is_sent_however_busy_its_queue_is(scene: Scene) -> None:
+    scene.world.consumers = 1
+    scene.world.dispatch(3, is_lost=True)
+    scene.world.dispatch(2)
+    await scene.look(times=6)
+    assert scene.world.sent == []
+    scene.world.was_left = True
+    await scene.look(times=3)
+    assert {1, 2, 3} <= {*positions(scene)}
+    await scene.look(times=20)
+    assert len(scene.world.sent) == 5
+
+
+async def test_what_cannot_wait_in_a_retry_queue_is_not_missed_there(scene: Scene) -> None:
+    scene.world.dispatch(8, delay=8)
+    scene.world.dispatch(1, delay=8, is_lost=True)
+    scene.world.lacking = ("NOOP", "CAD")
+    await scene.look(times=6)
+    assert scene.world.sent == []
+    scene.world.lacking = ()
+    await scene.look()
+    assert len(scene.world.sent) == 9
 
 
 async def test_what_gets_lost_again_is_sent_again(scene: Scene) -> None:

@@ -165,6 +165,10 @@ async def test_work_for_a_type_that_gets_no_queues_is_left_at_once_and_only_that
     await relay([dispatched(agent="ROBOT"), dispatched()])
     robot, noop = (work_key("execution", agent, "normal") for agent in ("ROBOT", "NOOP"))
     assert publisher.sent == [[robot, robot], ["task.dispatched", robot, "task.dispatched", noop]]
+    assert relay.is_lacking("execution", "ROBOT")
+    assert not relay.is_lacking("execution", "NOOP")
+    kind = ("execution", "ROBOT", "normal")
+    assert [relay.take_left(kind), relay.take_left(kind)] == [True, False]  # type: ignore[arg-type] # Literals
 
 
 async def test_work_that_would_wait_to_go_nowhere_stands_in_no_retry_queue() -> None:

@@ -79,6 +79,15 @@ def test_a_graph_beyond_a_limit_is_refused(limits: Limits, message: str) -> None
     check(chain, limits=Limits(tasks=3, edges=2, depth=3))
 
 
+def test_every_type_that_may_get_a_task_counts_towards_the_limit() -> None:
+    with pytest.raises(GraphTooLarge, match="3 types of agents"):
+        check(
+            [task("b", agent="CAD", fallback="SIM")],
+            known={"a": task("a", agent="NOOP")},
+            limits=Limits(types=2),
+        )
+
+
 def test_tasks_that_are_there_already_count_towards_the_limit() -> None:
     with pytest.raises(GraphTooLarge, match="3 tasks"):
         check([task("c")], known={"a": task("a"), "b": task("b")}, limits=Limits(tasks=2))

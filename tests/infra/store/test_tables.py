@@ -146,7 +146,9 @@ async def test_attempts_that_wait_are_counted_and_listed_by_when_they_are_due(
         assert await attempts.late(before=AT, published=last) == {}
         assert await attempts.late(before=AT + rest + second, published=1) == {}
         assert (await attempts.late(before=AT + rest + second, published=last))[noop] == 2
-        assert await attempts.delayed(after=AT, beyond=0, published=last) == {dispatched.delay: 1}
+        assert await attempts.delayed(after=AT, beyond=0, published=last) == {
+            (dispatched.delay, dispatched.role, dispatched.agent): 1
+        }
         assert await attempts.delayed(after=AT + rest, beyond=0, published=last) == {}
         assert await attempts.delayed(after=AT, beyond=last, published=last) == {}
         (again,) = await attempts.waiting_for(dispatched.delay, after=AT, beyond=0, published=last)

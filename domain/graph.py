@@ -24,7 +24,7 @@ class Limits:
     tasks: int = 10_000
     edges: int = 50_000
     depth: int = 10_000
-    types: int = 100
+    types: int = 128
     """Types of agents: each has queues of its own."""
 
 

@@ -5,6 +5,7 @@ Views are folded anew and the old tables dropped, snapshots and dead letters del
 PostgreSQL leaves in its files of rows that are gone is written out of them.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,6 +21,8 @@ from infra.store.store import PostgresStore
 from projections.catalog import VIEWS
 from projections.positions import prepare
 from projections.rebuild import rebuild
+
+_RELOADED_WITHIN: Final = 10.0
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -240,12 +243,13 @@ async def _write_out(connection: Connection, done: Forgotten) -> None:
         # Segments of the write-ahead log are renamed and used again, with what stands in them.
         await connection.execute("alter system set wal_recycle = off")
         await connection.execute("select pg_reload_conf()")
+        await _until_known(connection)
         for _ in range(2):
             await connection.execute("select pg_switch_wal()")
             await connection.execute("checkpoint")
         await connection.execute("alter system reset wal_recycle")
         await connection.execute("select pg_reload_conf()")
-    except psycopg.Error as error:
+    except (psycopg.Error, TimeoutError) as error:
         done.left.append(
             f"the write-ahead log, until PostgreSQL has used its segments again ({_words(error)})"
         )
@@ -258,5 +262,15 @@ async def _write_out(connection: Connection, done: Forgotten) -> None:
     ]
 
 
-def _words(error: psycopg.Error) -> str:
-    return str(error).strip().partition("\n")[0]
+async def _until_known(connection: Connection) -> None:
+    """Wait until a setting that was loaded again has come to us, and so to the checkpointer."""
+    async with asyncio.timeout(_RELOADED_WITHIN):
+        while True:
+            row = await (await connection.execute("show wal_recycle")).fetchone()
+            if row is not None and row[0] == "off":
+                return
+            await asyncio.sleep(0.02)
+
+
+def _words(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

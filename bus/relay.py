@@ -192,7 +192,7 @@ class Relay:
                 self._lacking.add(kind)
                 log.warning("relay.no_queues", role=role, agent=agent_type, why=str(refusal))
             return False
-        except _LOST as error:
+        except (*_LOST, Unavailable) as error:
             log.warning("relay.cannot_declare", role=role, agent=agent_type, why=str(error))
         else:
             self._with_queues.add(kind)

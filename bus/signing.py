@@ -126,7 +126,7 @@ def canonical(said: Said) -> bytes:
         type_of(body),
         task_id,
         epoch,
-        getattr(body, "agent_id", ""),
+        said.agent_id or "",
         hashlib.sha256(said.sent).hexdigest(),
     )
     return "\n".join(map(str, lines)).encode()

@@ -5,17 +5,17 @@ from typing import Final
 
 import structlog
 from aio_pika import RobustConnection
-from aiormq.exceptions import ChannelNotFoundEntity
 
+from bus.depths import BrokerDepths
 from bus.lost import LOST, telling_loss
 from bus.relay import TooManyTypes
 from bus.topology import (
     EXECUTION_TYPES,
+    LANES,
     PLANNING_TYPES,
     declare,
     declare_work,
     topology,
-    work_queues,
 )
 from domain.values import AgentType, Role
 
@@ -38,6 +38,7 @@ class Declaring:
     def __init__(self, connection: RobustConnection, *, strangers: int) -> None:
         """Take how many agent types get queues here that are not of the topology."""
         self._connection = connection
+        self._depths = BrokerDepths(connection)
         self._strangers = strangers
         self._made: set[tuple[Role, AgentType]] = set()
 
@@ -58,7 +59,7 @@ class Declaring:
 
         Raises:
             TooManyTypes: As many others have theirs from us, and no agent has made these.
-            AMQPError, OSError, RuntimeError: The broker refuses, or is away.
+            AMQPError, OSError, RuntimeError, Unavailable: The broker refuses, or is away.
         """
         kind = (role, agent_type)
         with telling_loss():
@@ -71,18 +72,8 @@ class Declaring:
                 await declare_work(channel, role, agent_type)
 
     async def _are_there(self, kind: tuple[Role, AgentType]) -> bool:
-        # Not over a channel of aio-pika's, which opens itself again when the answer is no.
-        transport = self._connection.transport
-        if transport is None:
-            raise ConnectionError("the connection is being made")
-        channel = await transport.connection.channel()
-        try:
-            for queue in work_queues(*kind):
-                await channel.queue_declare(queue.name, passive=True, timeout=10)
-        except ChannelNotFoundEntity:
-            return False
-        await channel.close()
-        return True
+        depths = [await self._depths.work((*kind, lane)) for lane in LANES]
+        return all(depth.is_there for depth in depths)
 
     async def run(self) -> None:
         """Declare everything again and again until cancelled.

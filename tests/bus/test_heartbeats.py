@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from psycopg_pool import AsyncConnectionPool
@@ -15,22 +15,12 @@ from bus.signatures import BELIEVED, KnownKey, Signatures, Strictness
 from bus.signing import SIGNATURE, SigningKey, key_of
 from domain.errors import Unavailable
 from infra.store.agent_keys import AgentKeyTable
+from tests.support.heartbeats import a_heartbeat
 from tests.support.inboxes import SteppedClock
 from tests.support.waiting import until
 
 SECRET = b"a secret of thirty-two characters"
-ANN = Heartbeat(
-    agent_id="ann",
-    agent_type="CAD",
-    role="execution",
-    instance="1",
-    lifecycle="ready",
-    load=0,
-    at=datetime(2026, 3, 1, tzinfo=UTC),
-    cpu=0,
-    memory_bytes=0,
-)
-BOB = ANN.model_copy(update={"agent_id": "bob"})
+ANN, BOB = a_heartbeat(), a_heartbeat(agent_id="bob")
 
 
 class Keys(AgentKeyTable):
@@ -136,7 +126,7 @@ async def test_a_key_that_can_be_nobodys_harms_nobody(keys: Keys) -> None:
 
 async def test_what_waits_is_bounded(keys: Keys) -> None:
     ear, key = Ear(keys), await keys.issue("ann", by="test")
-    large = beat(ANN.model_copy(update={"instance": "i" * 200}), key)
+    large = beat(a_heartbeat(instance="i" * 200), key)
     most = MOST_WAITING // len(large.body) + 1
     assert len(await ear.hears(*[large] * (most + 10))) == most
 

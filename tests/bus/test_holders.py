@@ -12,6 +12,7 @@ from bus.messages import Message, Outcome
 from bus.orders import TaskGrant, TaskStop, decode_order
 from bus.signals import Heartbeat, HeldTask
 from domain.leases import Attempt
+from tests.support.heartbeats import a_heartbeat
 from tests.support.making import RUN_ID
 from tests.support.recorders import SteppedClock
 from tests.support.scenario import NOW
@@ -60,16 +61,11 @@ def attempt(
 
 
 def beat(state: Literal["waiting", "claiming", "running"] = "running", epoch: int = 1) -> Heartbeat:
-    return Heartbeat(
-        agent_id="ann",
+    return a_heartbeat(
         agent_type="NOOP",
-        role="execution",
-        instance="1",
         lifecycle="working",
         load=1,
         at=NOW,
-        cpu=0,
-        memory_bytes=0,
         tasks=(HeldTask(run_id=RUN_ID, task_id="a", epoch=epoch, state=state),),
     )
 

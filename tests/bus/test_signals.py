@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 
 import aio_pika
 import pytest
@@ -16,18 +15,14 @@ from bus.publishing import Publisher
 from bus.refusals import BadSchema, NotAnObject, Unreadable
 from bus.signals import Heartbeat, HeldTask, decode_heartbeat, encode_heartbeat
 from bus.topology import SIGNALS
+from tests.support.heartbeats import a_heartbeat
 from tests.support.waiting import until
 
-BEAT = Heartbeat(
+BEAT = a_heartbeat(
     agent_id="cad_worker_001",
-    agent_type="CAD",
-    role="execution",
-    instance="f00d",
     lifecycle="working",
     load=0.5,
-    at=datetime(2026, 3, 1, tzinfo=UTC),
     cpu=0.25,
-    memory_bytes=1,
     tasks=(HeldTask(run_id="exec_1", task_id="t", epoch=1, progress=0.5, state="running"),),
 )
 

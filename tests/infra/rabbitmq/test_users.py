@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from infra.rabbitmq.rights import agent_rights
 from infra.services.rabbitmq import PrivateRabbitMQ
 from tests.support.brokers import call, start_node
 from tests.support.ground import Ground
+from tests.support.heartbeats import a_heartbeat
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -320,17 +320,7 @@ async def test_a_copy_arrives_under_the_key_that_was_checked(connect: Connect, h
 @pytest.mark.proves("S-12a")
 @pytest.mark.node
 async def test_an_agent_of_one_type_has_no_heartbeat_of_another(node: PrivateRabbitMQ) -> None:
-    own = Heartbeat(
-        agent_id="cad_worker_001",
-        agent_type="CAD",
-        role="execution",
-        instance="1",
-        lifecycle="ready",
-        load=0,
-        at=datetime.now(UTC),
-        cpu=0,
-        memory_bytes=0,
-    )
+    own = a_heartbeat(agent_id="cad_worker_001")
     heard: list[Heartbeat] = []
     async with (
         await robust(url_of(node, "coordinator"), name="ears") as ears,

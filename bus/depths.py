@@ -18,9 +18,6 @@ from domain.leases import WorkKind
 MOST_ASKED: Final = 20
 """How many queues are asked for one answer."""
 
-_AT_ONCE: Final = 8
-"""How many of them at the same time."""
-
 IN_TIME: Final = 2.0
 """Seconds that the broker has for all of them."""
 
@@ -38,7 +35,13 @@ class BrokerDepths:
     """Asks over a channel of its own each time: asking for a queue that is gone closes it."""
 
     def __init__(self, connection: AbstractConnection) -> None:
+        """Take a connection on which little else opens channels.
+
+        The number of a channel that the broker closes is free to aiormq before its answer is sent:
+        who opens one just then is a second one to the broker, which ends the connection.
+        """
         self._connection = connection
+        self._turn = asyncio.Lock()
 
     async def reports(self) -> int:
         """Return how many reports wait to be recorded, those that are held among them."""
@@ -62,10 +65,11 @@ class BrokerDepths:
         if transport is None:
             raise BrokerUnavailable(ConnectionError("the connection is being made"))
         try:
-            with telling_loss():
-                channel = await transport.connection.channel()
-                declared = await channel.queue_declare(queue, passive=True, timeout=5)
-                await channel.close()
+            async with self._turn:
+                with telling_loss():
+                    channel = await transport.connection.channel()
+                    declared = await channel.queue_declare(queue, passive=True, timeout=5)
+                    await channel.close()
         except ChannelNotFoundEntity:
             return Depth(ready=0, consumers=0, is_there=False)
         except LOST as error:
@@ -90,8 +94,6 @@ async def work_depths(
         return found
     with suppress(Unavailable, TimeoutError):
         async with asyncio.timeout(IN_TIME):
-            asked = iter(islice(kinds, most))
-            while together := list(islice(asked, _AT_ONCE)):
-                answers = await asyncio.gather(*map(depths.work, together))
-                found.update(zip(together, answers, strict=True))
+            for kind in islice(kinds, most):
+                found[kind] = await depths.work(kind)
     return found

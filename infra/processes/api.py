@@ -202,13 +202,15 @@ class _Depths:
 
     def __init__(self, connecting: asyncio.Task[RobustConnection]) -> None:
         self._connecting = connecting
+        self._depths: BrokerDepths | None = None
 
     async def work(self, kind: WorkKind) -> Depth:
         """Return what the queue of a kind of work holds."""
         task = self._connecting
         if not task.done() or task.cancelled() or task.exception() is not None:
             raise BrokerUnavailable(ConnectionError("there is no connection yet"))
-        return await BrokerDepths(task.result()).work(kind)
+        self._depths = self._depths or BrokerDepths(task.result())
+        return await self._depths.work(kind)
 
 
 def _collect_rarely() -> None:

@@ -37,7 +37,9 @@ async def run(settings: Settings) -> None:
         pool = await stack.enter_async_context(open_pool(settings))
         publishing = await stack.enter_async_context(await connect(url, name="coordinator.publish"))
         hearing = await stack.enter_async_context(await connect(url, name="coordinator.hear"))
-        broker = Declaring(publishing, strangers=settings.amqp.strangers)
+        looking = await stack.enter_async_context(await connect(url, name="coordinator.look"))
+        depths = BrokerDepths(looking)
+        broker = Declaring(publishing, depths=depths, strangers=settings.amqp.strangers)
         await insist(broker.everything)
 
         async def publisher() -> Publisher:
@@ -52,7 +54,7 @@ async def run(settings: Settings) -> None:
             letters=await publisher(),
             holding=await publisher(),
             subscribers=QueueCarrier(publishing, await publisher()),
-            depths=BrokerDepths(hearing),
+            depths=depths,
         )
         # With a channel of its own: a word to oneself must not wait behind a thousand events.
         believing = Believing(

@@ -35,10 +35,15 @@ _OURS: Final = frozenset[tuple[Role, AgentType]](
 class Declaring:
     """Declares over a channel for the purpose: a refusal closes it, and harms nobody else."""
 
-    def __init__(self, connection: RobustConnection, *, strangers: int) -> None:
-        """Take how many agent types get queues here that are not of the topology."""
+    def __init__(
+        self, connection: RobustConnection, *, depths: BrokerDepths, strangers: int
+    ) -> None:
+        """Take how many agent types get queues here that are not of the topology.
+
+        ``depths`` says which are there; over another connection, since asking can end it.
+        """
         self._connection = connection
-        self._depths = BrokerDepths(connection)
+        self._depths = depths
         self._strangers = strangers
         self._made: set[tuple[Role, AgentType]] = set()
 

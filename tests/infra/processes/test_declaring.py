@@ -1,48 +1,70 @@
 """For which types of agents a coordinator makes queues, and what it costs to refuse."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 from aio_pika import Message, RobustConnection
 
 from bus.connect import connect
+from bus.depths import BrokerDepths
 from bus.relay import TooManyTypes
 from bus.topology import declare, topology, work_queues
 from infra.processes.declaring import Declaring
-from tests.support.waiting import until
+
+
+@dataclass
+class Scene:
+    """A broker with nothing but exchanges, and who looks at it."""
+
+    broker: RobustConnection
+    depths: BrokerDepths
+    looking: RobustConnection
+
+    def declaring(self, *, strangers: int) -> Declaring:
+        return Declaring(self.broker, depths=self.depths, strangers=strangers)
 
 
 @pytest.fixture
-async def broker(vhost_url: str) -> AsyncIterator[RobustConnection]:
-    async with await connect(vhost_url, name="declaring") as connection:
-        async with connection.channel() as channel:
+async def scene(vhost_url: str) -> AsyncIterator[Scene]:
+    async with (
+        await connect(vhost_url, name="declaring") as broker,
+        await connect(vhost_url, name="looking") as looking,
+    ):
+        async with broker.channel() as channel:
             await declare(channel, topology(planning=(), execution=()))
-        yield connection
+        yield Scene(broker, BrokerDepths(looking), looking)
 
 
-def channels(broker: RobustConnection) -> int:
-    assert broker.transport is not None
-    return len(broker.transport.connection.channels)
-
-
-async def test_so_many_types_get_queues_and_refusing_others_costs_nothing(
-    broker: RobustConnection,
-) -> None:
-    declaring = Declaring(broker, strangers=2)
+async def test_so_many_types_get_queues_and_others_are_refused(scene: Scene) -> None:
+    declaring = scene.declaring(strangers=2)
     for kind in ("ANN", "BOB", "ANN", "CAD"):
         await declaring.work("execution", kind)
-    before = channels(broker)
-    for number in range(30):
-        with pytest.raises(TooManyTypes):
-            await declaring.work("execution", f"CY_{number}")
-    await until(lambda: channels(broker) <= before, "the channels are closed")
+    with pytest.raises(TooManyTypes):
+        await declaring.work("execution", "CY")
+
+
+async def test_many_may_be_refused_at_once_and_cost_no_connection(scene: Scene) -> None:
+    declaring = scene.declaring(strangers=0)
+    assert scene.looking.transport is not None
+    link = scene.looking.transport.connection
+    for _ in range(25):
+        refused = await asyncio.gather(
+            *(declaring.work("execution", f"CY_{number}") for number in range(40)),
+            return_exceptions=True,
+        )
+        assert {type(one) for one in refused} == {TooManyTypes}
+    assert scene.looking.transport.connection is link
+    assert not link.is_closed
+    assert len(link.channels) <= 1
 
 
 async def test_queues_that_an_agent_has_made_are_bound_and_not_counted(
-    broker: RobustConnection,
+    scene: Scene,
 ) -> None:
-    declaring = Declaring(broker, strangers=1)
-    async with broker.channel() as channel:
+    declaring = scene.declaring(strangers=1)
+    async with scene.broker.channel() as channel:
         for queue in work_queues("execution", "OWN"):
             await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
         await declaring.work("execution", "OWN")

@@ -280,7 +280,7 @@ class OwedWork:
         )
         waiting: Counter[int] = Counter()
         for (delay, role, agent_type), count in counts.items():
-            if not self._relay.is_lacking(role, agent_type):  # that is not there: it has no way on
+            if not self._relay.is_lacking(role, agent_type):  # the relay does not put that there
                 waiting[delay] += count
         lacking = [
             delay
